@@ -1,0 +1,27 @@
+"""Resolvers that DVC registers before it composes conf/ (DVC wants this folder's name)."""
+
+import sys
+from pathlib import Path
+
+from omegaconf import ListConfig, DictConfig, OmegaConf
+
+# DVC runs from its own program, which does not look for packages beside dvc.yaml.
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from pipeline.plan import expand, ratios_in_use  # noqa: E402
+
+
+def _plain(node):
+    return OmegaConf.to_container(node) if isinstance(node, (ListConfig, DictConfig)) else node
+
+
+def _experiments(ratio, methods, grid, budget):
+    return OmegaConf.create(expand(_plain(ratio), _plain(methods), _plain(grid), _plain(budget)))
+
+
+def _ratios(experiments):
+    return OmegaConf.create(ratios_in_use(experiments))
+
+
+OmegaConf.register_new_resolver("experiments", _experiments, replace=True)
+OmegaConf.register_new_resolver("ratios", _ratios, replace=True)

@@ -1,0 +1,162 @@
+"""params.yaml: every key typed; an unknown key or a wrong type is refused."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.plan import as_methods, as_ratios, expand, ratios_in_use
+from sparsessp.config import (
+    METHODS,
+    TOPOLOGIES,
+    ArchitectureSettings,
+    ExperimentSettings,
+    InferenceSettings,
+    NetworkSettings,
+    Settings,
+    TrainingSettings,
+)
+from sparsessp.errors import SparseSSPError
+from sparsessp.structures import KEYS
+
+PARAMS = Path("params.yaml")
+
+
+class SourceParams(Settings):
+    """What stage fetch acquires."""
+
+    catalogue: str
+    size: str
+    structures: Literal["all"] | list[str]
+
+    @field_validator("structures")
+    @classmethod
+    def _known(cls, value: str | list[str]) -> str | list[str]:
+        unknown = [key for key in value if key not in KEYS] if isinstance(value, list) else []
+        if unknown or not value:
+            raise ValueError(f"{unknown or value} is not allowed; allowed: all, or a list of {', '.join(KEYS)}")
+        return value
+
+
+class DataParams(Settings):
+    """Where the volumes come from."""
+
+    name: str
+    simulated: bool
+    source: SourceParams
+
+
+class BudgetParams(Settings):
+    """How long to train, per topology; a method named beside them has a budget of its own."""
+
+    unit: Literal["epochs", "iterations"]
+    amount: dict[str, Annotated[int, Field(ge=1)]]
+
+    @field_validator("amount")
+    @classmethod
+    def _topologies(cls, value: dict[str, int]) -> dict[str, int]:
+        for key in value:
+            if key not in (*TOPOLOGIES, *METHODS):
+                raise ValueError(f"unknown key {key!r}; allowed: {', '.join((*TOPOLOGIES, *METHODS))}")
+        for key in TOPOLOGIES:
+            if key not in value:
+                raise ValueError(f"key {key!r} is missing; needed: {', '.join(TOPOLOGIES)}")
+        return value
+
+
+class TrainingParams(Settings):
+    """Training settings but for the budget, which depends on the topology."""
+
+    batch: int
+    patch: int
+    learning_rate: float
+    schedule: str
+    validate_every: int
+    flip: str
+    seed: int
+
+
+class ScaleParams(Settings):
+    """Size of everything."""
+
+    name: str
+    size: str
+    network: ArchitectureSettings
+    training: TrainingParams
+    inference: InferenceSettings
+    budget: BudgetParams
+
+
+class PlanParams(Settings):
+    """The grid of experiments."""
+
+    name: str
+    grid: list[dict[str, list[Any]]]
+
+
+class Experiment(ExperimentSettings):
+    """One planned training."""
+
+    epochs: int | None = None
+    iterations: int | None = None
+
+
+class Params(Settings):
+    """The whole of params.yaml."""
+
+    ratio: int | list[int]
+    methods: str | list[str]
+    structures: str | list[str]
+    data: DataParams
+    scale: ScaleParams
+    plan: PlanParams
+    experiments: dict[str, Experiment]
+    ratios: list[int]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        try:
+            as_ratios(self.ratio)
+            as_methods(self.methods)
+            planned = expand(self.ratio, self.methods, self.plan.grid, self.scale.budget.model_dump())
+        except SparseSSPError as error:
+            raise ValueError(str(error)) from None
+        have = {name: item.model_dump(exclude_none=True) for name, item in self.experiments.items()}
+        if have != planned or self.ratios != ratios_in_use(planned) or self.structures != self.data.source.structures:
+            raise ValueError(
+                "experiments, ratios or data.source.structures are not what ratio, methods, structures, plan and scale "
+                "give; do not edit them: run `python -m pipeline.compose OVERRIDE ...` or `dvc exp run -S OVERRIDE`"
+            )
+        for item in planned.values():
+            self._check_run(item)
+        return self
+
+    def _check_run(self, item: Mapping[str, Any]) -> None:
+        """Build the settings that this run's stage will be given."""
+        budget = {key: item[key] for key in ("epochs", "iterations") if key in item}
+        varied = {key: item[key] for key in ExperimentSettings.model_fields}
+        try:
+            NetworkSettings.load({**self.scale.network.model_dump(), **varied}, "scale.network", strict=True)
+            TrainingSettings.load({**self.scale.training.model_dump(), **budget}, "scale.training", strict=True)
+        except SparseSSPError as error:
+            raise ValueError(str(error)) from None
+
+
+def read_params(path: Path = PARAMS) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        SparseSSPError: It is missing, no YAML, or holds a key or value that is not allowed.
+    """
+    if not path.is_file():
+        raise SparseSSPError(f"{path}: the file is missing; run `python -m pipeline.compose`")
+    try:
+        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
+        raise SparseSSPError(f"{path}: not a YAML file ({error})") from error
+    if not isinstance(values, dict):
+        raise SparseSSPError(f"{path}: holds no keys; run `python -m pipeline.compose`")
+    return Params.load(values, str(path), strict=True)

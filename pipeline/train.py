@@ -1,0 +1,55 @@
+"""Stage train: one experiment, from its settings to its best model.
+
+Example:
+  python -m pipeline.train --method tgnet --topology 3to2d --ratio 2 --depth 16 --width 16 --groups 8 \\
+      --embedding 128 --patch 32 --learning_rate 0.002 --epochs 6 --window 64
+
+Killed, it goes on from its last validation when called again with the same arguments, code and data.
+SPARSESSP_DEVICE chooses the device, SPARSESSP_SCRATCH the folder for unfinished runs (.scratch).
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import sparsessp
+from pipeline.stage import RUNS, SPLIT, VOLUMES, main, parser, settings, views
+from sparsessp.checkpoints import save_model
+from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
+from sparsessp.dataset import MANIFEST, VIEWS, load_samples, write_table
+from sparsessp.training import train
+
+
+def scratch(network: NetworkSettings, *others: TrainingSettings | InferenceSettings) -> Path:
+    """Folder for the state of this run alone: another setting, code or data set gives another one."""
+    digest = hashlib.sha256()
+    for part in (network, *others):
+        digest.update(part.model_dump_json().encode())
+    sources = sorted(Path(sparsessp.__file__).parent.rglob("*.py"))
+    for path in (*sources, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT):
+        digest.update(path.read_bytes())
+    root = Path(os.environ.get("SPARSESSP_SCRATCH", ".scratch"))
+    return root / f"{network.name}-{digest.hexdigest()[:16]}"
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Train, then write the model and its history."""
+    options = parser(
+        "pipeline.train", __doc__, NetworkSettings, TrainingSettings, InferenceSettings
+    ).parse_args(arguments)
+    network, training, inference = (
+        settings(model, options) for model in (NetworkSettings, TrainingSettings, InferenceSettings)
+    )
+    samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
+    folder = scratch(network, training, inference)
+    model, history = train(network, training, inference, *samples, folder)
+    write_table(RUNS / network.name / "history.csv", history)
+    save_model(RUNS / network.name / "model.pt", model, {"training": training.model_dump()})
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main(run, sys.argv[1:])

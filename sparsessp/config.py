@@ -1,0 +1,195 @@
+"""Settings of one experiment: typed, frozen, and refused when they make no sense.
+
+Nothing here imports torch, so that a plan of hundreds of runs is checked in a moment.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sparsessp.errors import SparseSSPError
+
+RATIOS = (1, 2, 4, 8)
+TOPOLOGIES: dict[str, tuple[int, int]] = {"2d": (2, 2), "3d": (3, 3), "2to3d": (2, 3), "3to2d": (3, 2)}
+METHODS: tuple[str, ...] = tuple(
+    sorted(p.stem for p in (Path(__file__).parent / "networks" / "methods").glob("[!_]*.py"))
+)
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def load(cls, values: dict[str, Any], source: str, strict: bool = False) -> Self:
+        """Check `values`, which came from `source`.
+
+        Args:
+            values: Plain settings, as YAML or the command line gave them.
+            source: File or section to name in an error.
+            strict: Refuse "8" where 8 is meant; off for the command line, where all is text.
+
+        Raises:
+            SparseSSPError: A key is unknown or missing, or a value is not allowed. The message names
+                the key, the value and what is allowed.
+        """
+        try:
+            return cls.model_validate(values, strict=strict)
+        except ValidationError as error:
+            raise SparseSSPError(f"{source}: {describe_errors(cls, error)}") from None
+
+
+def describe_errors(model: type[BaseModel], error: ValidationError) -> str:
+    """Say each fault of a pydantic error in one line: key, value and what is allowed."""
+    lines = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            fields = _fields_at(model, fault["loc"][:-1])
+            lines.append(f"unknown key {key!r} (value {fault['input']!r}); allowed: {', '.join(fields)}")
+        elif fault["type"] == "missing":
+            lines.append(f"key {key!r} is missing")
+        elif not key:
+            lines.append(fault["msg"].removeprefix("Value error, "))
+        else:
+            lines.append(f"{key} = {fault['input']!r}: {fault['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the nested model at `path`."""
+    current: Any = model
+    for part in path:
+        annotation = current.model_fields[part].annotation if part in current.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            # An item of a mapping of models: the one model named in the mapping's type.
+            nested = [a for a in getattr(annotation, "__args__", ()) if hasattr(a, "model_fields")]
+            annotation = nested[0] if nested else current
+        current = annotation
+    return list(current.model_fields)
+
+
+def _number(value: Any) -> Any:
+    """Text of digits to the number; the command line has nothing but text."""
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ExperimentSettings(Settings):
+    """What the paper varies: one row of its tables at one sparsity ratio."""
+
+    method: str = Field(description="task-conditioning method, section 3.4")
+    topology: Literal["2d", "3d", "2to3d", "3to2d"] = Field(description="encoder and decoder, section 3.3")
+    interpolation: Literal["prefix", "postfix", "none"] = Field(
+        default="prefix", description="how the missing planes come back, section 3.2"
+    )
+    projection: Literal["3d", "2d"] = Field(
+        default="3d", description="space of the projection between dimensions, section 3.3"
+    )
+    ratio: Literal[1, 2, 4, 8] = Field(default=2, description="sparsity ratio r: every r-th plane is imaged")
+
+    @field_validator("ratio", mode="before")
+    @classmethod
+    def _ratio_number(cls, value: Any) -> Any:
+        return _number(value)
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, value: str) -> str:
+        if value not in METHODS:
+            raise ValueError(f"unknown method; allowed: {', '.join(METHODS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _legal(self) -> Self:
+        encoder, decoder = self.dimensions
+        if self.interpolation == "none" and decoder == 3:
+            raise ValueError(
+                f"interpolation 'none' with topology '{self.topology}': a 3D decoder cannot create planes; "
+                "allowed with 'none': 2d, 3to2d (Table 1)"
+            )
+        if self.projection == "2d" and encoder == decoder:
+            raise ValueError(
+                f"projection '2d' with topology '{self.topology}': nothing is projected when encoder and "
+                "decoder have the same dimensions; allowed with '2d': 2to3d, 3to2d (Table 2)"
+            )
+        return self
+
+    @property
+    def dimensions(self) -> tuple[int, int]:
+        """Spatial dimensions (2 or 3) of the encoder and of the decoder."""
+        return TOPOLOGIES[self.topology]
+
+    @property
+    def name(self) -> str:
+        """One spelling everywhere: stage, file and table key, such as `tgnet-3to2d-prefix-r8`."""
+        projection = "-proj2d" if self.projection == "2d" else ""
+        return f"{self.method}-{self.topology}-{self.interpolation}{projection}-r{self.ratio}"
+
+
+class ArchitectureSettings(Settings):
+    """The size of a network, the same for every experiment of a scale."""
+
+    depth: Positive = Field(default=32, description="planes of a patch, target grid")
+    width: Positive = Field(default=32, description="channels of the first level; the paper's is 32")
+    groups: Positive = Field(default=16, description="groups of every group normalisation")
+    embedding: Positive = Field(default=256, description="uniform channels U after depth-to-channel")
+    blocks_3d: Positive = Field(default=2, description="residual blocks in each 3D encoder level below the first")
+    blocks_2d: Positive = Field(default=1, description="residual blocks in each 2D encoder level below the first")
+    repmode_kernel: Literal[3, 5] = Field(default=5, description="largest expert kernel of RepMode, voxels")
+
+    @field_validator("repmode_kernel", mode="before")
+    @classmethod
+    def _kernel_number(cls, value: Any) -> Any:
+        return _number(value)
+
+    @model_validator(mode="after")
+    def _grouped(self) -> Self:
+        if self.width % self.groups:
+            raise ValueError(f"width {self.width} is no multiple of groups {self.groups}")
+        return self
+
+
+class NetworkSettings(ExperimentSettings, ArchitectureSettings):
+    """All that a network is built from."""
+
+    @model_validator(mode="after")
+    def _whole_blocks(self) -> Self:
+        if self.depth % self.ratio:
+            raise ValueError(f"depth {self.depth} is no multiple of ratio {self.ratio}")
+        return self
+
+
+class InferenceSettings(Settings):
+    """How whole volumes are predicted (section 4.1)."""
+
+    window: Positive = Field(default=128, description="rows and columns of a window; its planes are depth")
+    overlap: float = Field(default=0.5, ge=0, lt=1, description="of neighbouring windows, fraction of a window")
+
+
+class TrainingSettings(Settings):
+    """How one network is trained (section 4.1). Exactly one of epochs and iterations is given."""
+
+    epochs: Positive | None = Field(default=None, description="passes, one crop of each volume per pass")
+    iterations: Positive | None = Field(default=None, description="optimiser steps, over all networks of a run")
+    batch: Positive = Field(default=8, description="crops per step")
+    patch: Positive = Field(default=128, description="rows and columns of a crop")
+    learning_rate: float = Field(default=1.0e-4, gt=0, description="of Adam; the highest of the schedule")
+    schedule: Literal["constant", "one_cycle"] = Field(
+        default="constant", description="of the learning rate; constant in the paper, one_cycle for short budgets"
+    )
+    validate_every: Positive = Field(default=20, description="epochs between validations")
+    flip: str = Field(default="zyx", pattern="^z?y?x?$", description="axes flipped at random, p = 0.5 each")
+    seed: int = Field(default=0, ge=0, description="of initialisation, crops and flips")
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.epochs is None) == (self.iterations is None):
+            raise ValueError(
+                f"epochs = {self.epochs} and iterations = {self.iterations}: give exactly one of the two"
+            )
+        return self

@@ -1,0 +1,179 @@
+"""The pieces every network is made of.
+
+Shapes: B batch, C channels, D planes, H rows, W columns, T tasks; `x_BC...` is 2D or 3D.
+Modules take `(x, code)`: the image features and the batch's task code. Those that no task
+conditions ignore the code, so that the U-Net need not know which method it holds.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparsessp.errors import SparseSSPError
+
+Code = Tensor | tuple[Tensor, ...] | None
+
+_CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+_CONVOLVE = {2: F.conv2d, 3: F.conv3d}
+_CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+@dataclass(frozen=True)
+class Level:
+    """What one level of an encoder publishes; its neighbours are built from these numbers alone.
+
+    Attributes:
+        channels: Feature channels C_k.
+        depth: Planes D_k that the level stands for, folded away in 2D features.
+    """
+
+    channels: int
+    depth: int
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where in the network a block stands, which decides how a method conditions it."""
+
+    part: Literal["encoder", "decoder"]
+    n: int
+
+
+def plain_conv(n: int, ci: int, co: int, kernel: int, stride: int = 1, bias: bool = False) -> nn.Module:
+    """Convolution in `n` dimensions with "same" padding, in torch's default initialisation.
+
+    Weights are kept channels-last: at the small widths of the CPU scales a training step of a 3D
+    convolution takes a quarter of the time it takes with contiguous weights.
+    """
+    conv = _CONV[n](ci, co, kernel, stride=stride, padding=kernel // 2, bias=bias)
+    return conv.to(memory_format=_CHANNELS_LAST[n])
+
+
+def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1) -> Tensor:
+    """Convolve with a computed kernel, "same" padding, no bias; dimensions from the kernel's rank."""
+    n = kernel_OI.dim() - 2
+    kernel_OI = kernel_OI.contiguous(memory_format=_CHANNELS_LAST[n])
+    return _CONVOLVE[n](x_BC, kernel_OI, stride=stride, padding=kernel_OI.shape[-1] // 2)
+
+
+def convolve_each(x_BC: Tensor, kernel_BOI: Tensor, stride: int = 1) -> Tensor:
+    """Convolve each sample with a kernel of its own, "same" padding, no bias.
+
+    One grouped convolution: on two cores a training step at 16 to 64 channels takes 1.1 to 1.3 times
+    that of an ordinary convolution, and 4 to 15 times less than a loop over the samples.
+    """
+    n = kernel_BOI.dim() - 3
+    samples, channels = x_BC.shape[:2]
+    y_1C = _CONVOLVE[n](
+        x_BC.reshape(1, samples * channels, *x_BC.shape[2:]),
+        kernel_BOI.flatten(0, 1),
+        stride=stride,
+        padding=kernel_BOI.shape[-1] // 2,
+        groups=samples,
+    )
+    return y_1C.unflatten(1, (samples, -1)).squeeze(0)
+
+
+class Conv(nn.Module):
+    """An unconditioned, bias-free convolution."""
+
+    def __init__(self, n: int, ci: int, co: int, kernel: int, stride: int = 1):
+        super().__init__()
+        self.conv = plain_conv(n, ci, co, kernel, stride)
+
+    def forward(self, x_BC: Tensor, code: Code) -> Tensor:
+        """Convolve `x_BC`."""
+        return self.conv(x_BC)
+
+
+class Norm(nn.GroupNorm):
+    """An unconditioned group normalisation with scale and shift."""
+
+    def forward(self, x_BC: Tensor, code: Code = None) -> Tensor:
+        """Normalise `x_BC`."""
+        return super().forward(x_BC)
+
+
+class Parts(Protocol):
+    """The choices a residual block leaves to the method (see `method.Method`)."""
+
+    def norm(self, site: Site, channels: int) -> nn.Module:
+        """Normalisation."""
+
+    def conv(self, site: Site, ci: int, co: int, stride: int) -> nn.Module:
+        """A convolution of kernel 3."""
+
+    def gate(self, site: Site, channels: int) -> nn.Module | None:
+        """What weighs the block's residual, if anything."""
+
+
+class ResidualBlock(nn.Module):
+    """Norm-ReLU-conv twice beside a shortcut, no activation after the sum (section 3.3).
+
+    The shortcut is the identity, or norm-ReLU-1x1 conv where channels or size change.
+    """
+
+    def __init__(self, parts: Parts, site: Site, ci: int, co: int, stride: int = 1):
+        super().__init__()
+        self.norm1 = parts.norm(site, ci)
+        self.conv1 = parts.conv(site, ci, co, stride)
+        self.norm2 = parts.norm(site, co)
+        self.conv2 = parts.conv(site, co, co, 1)
+        self.gate = parts.gate(site, co)
+        self.shortcut_norm: nn.Module | None = None
+        if ci != co or stride != 1:
+            self.shortcut_norm = parts.norm(site, ci)
+            self.shortcut_conv = plain_conv(site.n, ci, co, 1, stride)
+
+    def forward(self, x_BC: Tensor, code: Code) -> Tensor:
+        """Return the block's output, (B, co, ...) at the stride's size."""
+        h_BC = self.conv1(F.relu(self.norm1(x_BC, code)), code)
+        h_BC = self.conv2(F.relu(self.norm2(h_BC, code)), code)
+        if self.gate is not None:
+            h_BC = self.gate(h_BC, code)
+        if self.shortcut_norm is not None:
+            x_BC = self.shortcut_conv(F.relu(self.shortcut_norm(x_BC, code)))
+        return h_BC + x_BC
+
+
+def fold(x_BCDHW: Tensor) -> Tensor:
+    """Depth into channels, channel-major: (B, C, D, H, W) to (B, C * D, H, W) (section 3.3)."""
+    return x_BCDHW.flatten(1, 2)
+
+
+def unfold(x_BCHW: Tensor, depth: int) -> Tensor:
+    """Channels into depth, the inverse of `fold`: (B, C * D, H, W) to (B, C, D, H, W).
+
+    Raises:
+        SparseSSPError: The channels are no multiple of the depth.
+    """
+    return x_BCHW.unflatten(1, (divided(x_BCHW.shape[1], depth, "channels", "depth"), depth))
+
+
+def divided(number: int, by: int, what: str, by_what: str) -> int:
+    """Return number / by.
+
+    Raises:
+        SparseSSPError: It does not divide; the message names both.
+    """
+    if number % by:
+        raise SparseSSPError(f"{what} {number} is no multiple of {by_what} {by}")
+    return number // by
+
+
+def pooled(x_BC: Tensor) -> Tensor:
+    """Global average over all spatial axes, (B, C)."""
+    return x_BC.flatten(2).mean(2)
+
+
+def per_channel(value_BC: Tensor, like: Tensor) -> Tensor:
+    """Shape a value per sample and channel so that it broadcasts over the space of `like`."""
+    return value_BC.reshape(*value_BC.shape, *([1] * (like.dim() - 2)))
+
+
+def one_hot(task_B: Tensor, tasks: int) -> Tensor:
+    """One-hot task codes, (B, T), float32."""
+    return F.one_hot(task_B, tasks).float()

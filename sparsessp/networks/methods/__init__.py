@@ -1,0 +1,1 @@
+"""Task-conditioning methods, one file each; `sparsessp.networks.method` states their contract."""

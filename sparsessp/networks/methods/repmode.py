@@ -1,0 +1,110 @@
+"""RepMode: every convolution is a mixture of diverse experts, merged into one kernel per task.
+
+After Zhou et al. (CVPR 2023). The experts are linear and act in parallel, so their gate-weighted
+sum is itself one convolution: the kernels are merged before the image is touched, in training and
+evaluation alike, and the samples of a batch are grouped by task.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparsessp.networks.blocks import Code, Norm, Site, convolve, convolve_each, one_hot
+from sparsessp.networks.method import Method
+
+
+class TaskGroups(nn.Module):
+    """Which tasks a batch holds, and which of them each sample belongs to."""
+
+    def __init__(self, tasks: int):
+        super().__init__()
+        self.tasks = tasks
+
+    def forward(self, task_B: Tensor) -> Code:
+        """Return one-hot codes of the G distinct tasks, (G, T), and each sample's group, (B,)."""
+        if len(task_B) == 1:
+            return one_hot(task_B, self.tasks), torch.zeros_like(task_B)
+        distinct_G, group_B = task_B.unique(return_inverse=True)
+        return one_hot(distinct_G, self.tasks), group_B
+
+
+def _expert(co: int, ci: int, n: int, size: int) -> nn.Parameter:
+    weight = nn.Parameter(torch.empty(co, ci, *([size] * n)))
+    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+    return weight
+
+
+def _centred(kernel: Tensor, size: int, n: int) -> Tensor:
+    """Zero-pad a kernel to `size` on each of its n axes."""
+    return F.pad(kernel, [(size - kernel.shape[-1]) // 2] * (2 * n))
+
+
+class MixtureConv(nn.Module):
+    """Convolution with a kernel mixed from experts by the task (MoDE).
+
+    Experts, for a kernel of 5: convolutions of 5, 3 and 1, and convolutions of 1 followed by average
+    pools of 3 and of 5; for a kernel of 3 those that fit. No expert has a bias. One gate per expert
+    and output channel, softmax over experts.
+    """
+
+    def __init__(self, n: int, ci: int, co: int, kernel: int, stride: int, tasks: int):
+        super().__init__()
+        self.n, self.co, self.kernel, self.stride = n, co, kernel, stride
+        sizes = range(kernel, 0, -2)
+        self.convs = nn.ParameterList(_expert(co, ci, n, size) for size in sizes)
+        self.pools = nn.ParameterList(_expert(co, ci, n, 1) for _ in sizes[:-1])
+        self._pool_sizes = range(3, kernel + 1, 2)
+        self.gate = nn.Linear(tasks, (len(self.convs) + len(self.pools)) * co)
+
+    def kernels(self, code_GT: Tensor) -> Tensor:
+        """Merged kernels of G tasks, (G, co, ci, K ...): the gate-weighted sum of the experts."""
+        gates = self.gate(code_GT).unflatten(1, (-1, self.co)).softmax(dim=1)
+        weights = [gate.reshape(-1, self.co, *([1] * (self.n + 1))) for gate in gates.unbind(1)]
+        merged = weights[0] * self.convs[0]
+        for weight, conv in zip(weights[1:], self.convs[1:], strict=False):
+            merged = merged + _centred(weight * conv, self.kernel, self.n)
+        for weight, conv, size in zip(weights[len(self.convs) :], self.pools, self._pool_sizes, strict=True):
+            # An average pool's kernel is constant: broadcast into its box, not written out.
+            box = weight * conv / size**self.n
+            whole = size == self.kernel
+            merged = merged + (box if whole else _centred(box.expand(*box.shape[:3], *[size] * self.n), self.kernel, self.n))
+        return merged
+
+    def forward(self, x_BC: Tensor, code: tuple[Tensor, Tensor]) -> Tensor:
+        """Convolve each sample with its task's kernel."""
+        code_GT, group_B = code
+        kernels_GOI = self.kernels(code_GT).to(x_BC.dtype)
+        if len(kernels_GOI) == 1:
+            return convolve(x_BC, kernels_GOI[0], self.stride)
+        return convolve_each(x_BC, kernels_GOI[group_B], self.stride)
+
+
+class MixtureHead(nn.Module):
+    """Norm-ReLU-mixture convolution to the output channels."""
+
+    def __init__(self, groups: int, ci: int, conv: MixtureConv):
+        super().__init__()
+        self.norm = Norm(groups, ci)
+        self.conv = conv
+
+    def forward(self, x_BC: Tensor, bottleneck_BC: Tensor, code: tuple[Tensor, Tensor]) -> Tensor:
+        """Return (B, co, ...)."""
+        return self.conv(F.relu(self.norm(x_BC)), code)
+
+
+class Conditioning(Method):
+    """Mixture convolutions in every residual block and in the head."""
+
+    def code(self) -> nn.Module:
+        """The batch's tasks, grouped."""
+        return TaskGroups(self.tasks)
+
+    def conv(self, site: Site, ci: int, co: int, stride: int) -> MixtureConv:
+        """A mixture of experts."""
+        return MixtureConv(site.n, ci, co, self.settings.repmode_kernel, stride, self.tasks)
+
+    def head(self, n: int, ci: int, co: int, bottleneck: int) -> nn.Module:
+        """A mixture convolution to the output."""
+        return MixtureHead(self.settings.groups, ci, self.conv(Site("decoder", n), ci, co, 1))

@@ -1,0 +1,85 @@
+"""The common residual U-Net: an encoder and a decoder, each in 2D or 3D (section 3.3).
+
+Five levels. A stride-2 convolution with padding 1 takes D planes to ceil(D / 2), so a depth of one
+stays one without a special case; the decoder upsamples to each skip's own size.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparsessp.networks.blocks import Code, Level, Norm, ResidualBlock, Site, plain_conv
+from sparsessp.networks.method import Method
+
+_UPSAMPLE = {2: "bilinear", 3: "trilinear"}
+
+
+def widths(first: int) -> tuple[int, ...]:
+    """Channels of the five levels: 32, 64, 128, 256, 256 for a first width of 32."""
+    return (first, 2 * first, 4 * first, 8 * first, 8 * first)
+
+
+def depths(planes: int) -> tuple[int, ...]:
+    """Planes of the five levels for an input of `planes`, never below one."""
+    ladder = [planes]
+    while len(ladder) < 5:
+        ladder.append((ladder[-1] + 1) // 2)
+    return tuple(ladder)
+
+
+class Encoder(nn.Module):
+    """Stem, then five levels of residual blocks; publishes its `levels`."""
+
+    def __init__(self, method: Method, n: int, channels: int, planes: int):
+        super().__init__()
+        settings = method.settings
+        site = Site("encoder", n)
+        blocks = settings.blocks_3d if n == 3 else settings.blocks_2d
+        width = widths(settings.width)
+        self.levels = tuple(Level(*level) for level in zip(width, depths(planes), strict=True))
+        self.stem = plain_conv(n, channels, width[0], 3)
+        self.stages = nn.ModuleList([nn.ModuleList([ResidualBlock(method, site, width[0], width[0])])])
+        for ci, co in zip(width, width[1:], strict=False):
+            first = ResidualBlock(method, site, ci, co, stride=2)
+            rest = [ResidualBlock(method, site, co, co) for _ in range(blocks - 1)]
+            self.stages.append(nn.ModuleList([first, *rest]))
+        self.fusion_norm = Norm(settings.groups, width[-1])
+        self.fusion_conv = plain_conv(n, width[-1], width[-1], 1)
+
+    def forward(self, x_BC: Tensor, code: Code) -> list[Tensor]:
+        """Return the features of levels 1 to 5."""
+        x_BC = self.stem(x_BC)
+        features = []
+        for stage in self.stages:
+            for block in stage:
+                x_BC = block(x_BC, code)
+            features.append(x_BC)
+        features[-1] = self.fusion_conv(F.relu(self.fusion_norm(x_BC)))
+        return features
+
+
+class Decoder(nn.Module):
+    """Upsample, add the skip, one residual block; four times (section 3.3)."""
+
+    def __init__(self, method: Method, n: int, channels: Sequence[int]):
+        super().__init__()
+        self.mode = _UPSAMPLE[n]
+        self.skips = nn.ModuleList(method.skip(n, k, c) or nn.Identity() for k, c in enumerate(channels, 1))
+        outputs = (channels[0], *channels[:3])
+        site = Site("decoder", n)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(method, site, channels[k], outputs[k]) for k in range(4)
+        )
+
+    def _enter(self, k: int, feature_BC: Tensor, up_BC: Tensor | None, code: Code) -> Tensor:
+        skip = self.skips[k]
+        return feature_BC if isinstance(skip, nn.Identity) else skip(feature_BC, up_BC, code)
+
+    def forward(self, features: Sequence[Tensor], code: Code) -> Tensor:
+        """Return the last feature, (B, width, ...) at the size of level 1."""
+        x_BC = self._enter(4, features[4], None, code)
+        for k in (3, 2, 1, 0):
+            up_BC = F.interpolate(x_BC, size=features[k].shape[2:], mode=self.mode, align_corners=False)
+            x_BC = self.blocks[k](up_BC + self._enter(k, features[k], up_BC, code), code)
+        return x_BC

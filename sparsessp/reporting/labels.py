@@ -1,0 +1,38 @@
+"""What a report has to say about its runs: the data, the scale and the budget."""
+
+from pydantic import Field
+
+from sparsessp.config import Settings
+
+
+class Labels(Settings):
+    """Facts printed with every number, so that none can be mistaken for another setting's."""
+
+    dataset: str = Field(description="name of the data set, such as synthetic")
+    size: str | None = Field(default=None, description="size of the data set, such as small")
+    simulated: bool = Field(description="whether the images come from a simulation, not a microscope")
+    voxel_um: tuple[float, float, float] = Field(description="voxel size z, y, x of the targets")
+    scale: str = Field(description="name of the training scale; `paper` is the paper's own")
+    budget: dict[str, str] = Field(description="topology or method -> training budget in words")
+    width: int = Field(ge=1, description="channels of the networks' first level; the paper's is 32")
+    repmode_kernel: int = Field(ge=1, description="largest expert kernel of RepMode, voxels")
+    ratios: tuple[int, ...] = Field(min_length=1, description="declared sparsity ratios")
+    patch: tuple[int, int, int] = Field(description="planes, rows and columns of a training crop")
+    train: int = Field(ge=1, description="training volumes")
+    val: int = Field(ge=0, description="validation volumes")
+    test: int = Field(ge=1, description="test volumes")
+
+    @property
+    def data(self) -> str:
+        """The data set in words: `simulated data set synthetic/small`."""
+        name = self.dataset if self.size is None else f"{self.dataset}/{self.size}"
+        return f"{'simulated' if self.simulated else 'real'} data set {name}"
+
+    @property
+    def setting(self) -> str:
+        """Data and scale, for captions and titles."""
+        return f"{self.data}, scale {self.scale}"
+
+    def approach(self, name: str) -> str:
+        """Name of a method in tables: RepMode's kernel differs between scales, so it is shown."""
+        return f"{name} (K={self.repmode_kernel})" if name == "RepMode" else name

@@ -1,0 +1,294 @@
+"""`reports/README.md`: the page that people open first."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN, rows, winner
+from sparsessp.reporting.scores import BASE, linear, mean
+from sparsessp.reporting.tables import GROUPS, TGNET, decimals, number
+from sparsessp.structures import STRUCTURES
+
+DASH = "–"
+_HEADERS = {
+    "approach": "Approach",
+    "interpolation": "Interp.",
+    "topology": "Topology",
+    "projection": "Proj. space",
+}
+# The columns by which the paper tells a table's rows apart, and what the table is about.
+_KEYS = {
+    1: ["approach", "interpolation", "topology"],
+    2: ["projection", "topology"],
+    3: ["approach", "topology"],
+}
+_TITLES = {
+    1: "Interpolation: where the missing planes are filled in",
+    2: "Projection space between 2D and 3D, on DoDNet",
+    3: "Topologies, with prefix interpolation and 3D projection",
+    7: "Structures: dense Multi-Net against sparse TGNet 3-to-2D",
+}
+_GROUP_NAMES = {
+    **{structure.key: structure.name for structure in STRUCTURES},
+    ALL: "All",
+    STRUCTURE_MEAN: "Mean of structures",
+    DELTA_IMP: "ΔImp (%)",
+}
+_BUDGETED = {"3d": "3D", "2d": "2D", "2to3d": "2-to-3D", "3to2d": "3-to-2D", "multinet": "Multi-Net"}
+
+
+def page(
+    labels: Labels,
+    experiments: Mapping[str, Mapping[str, Any]],
+    summary: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+) -> str:
+    """The whole page as Markdown.
+
+    Args:
+        labels: What was run.
+        experiments: Declared runs by name.
+        summary: Means of the runs that have scores, from `summarise`.
+        tables: `table1`, `table2`, `table3`, `table7` and `baseline`, from tables.py.
+    """
+    declared = [*experiments, *(linear(ratio) for ratio in labels.ratios)]
+    missing = [name for name in declared if name not in summary.index]
+    undeclared = [name for name in _asked(tables.values()) if name not in experiments]
+    parts = [
+        "# SparseSSP: results",
+        "<!-- Written by the report stage from the scores of the declared runs. Do not edit. -->",
+        _headline(labels, experiments, summary),
+        _what_was_run(labels, missing),
+        _limits(labels),
+        "## Figure 4",
+        "![Figure 4: R² against the sparsity ratio, one panel per method](figures/figure4.png)",
+        "**Figure 4. R² against the sparsity ratio, 3D and 3-to-2D topologies, prefix interpolation** "
+        f"({labels.setting}). Mean over {labels.test} test volumes. Solid lines, filled markers: this run; "
+        "light dashed lines, open markers: the paper's, on real AllenCell images. A ratio without a filled "
+        "marker has no result. Markers stand a little beside their ratio, so that none hides another. "
+        "[SVG](figures/figure4.svg)",
+    ]
+    for table in (3, 1, 2):
+        frame = tables[f"table{table}"]
+        parts += [f"## Table {table}", _caption(table, labels), _comparison(table, frame, labels)]
+    parts += ["## Table 7", _caption(7, labels), _table7(tables["table7"])]
+    parts += ["## Baseline", _baseline_caption(tables["baseline"], labels), _baseline(tables["baseline"])]
+    parts += [_missing(missing, undeclared), _REPRODUCE]
+    return "\n\n".join(parts) + "\n"
+
+
+def _asked(tables: Iterable[pd.DataFrame]) -> list[str]:
+    """Runs that the paper's tables show at the declared ratios, each once."""
+    cells = [frame.filter(regex="experiment$").to_numpy().ravel() for frame in tables]
+    return list(dict.fromkeys(str(name) for names in cells for name in names))
+
+
+def _headline(labels: Labels, experiments: Mapping[str, Mapping[str, Any]], summary: pd.DataFrame) -> str:
+    lines = [f"R² on the {labels.test} test volumes of the **{labels.data}**, scale {labels.scale}:", ""]
+    base = _score(mean(summary, BASE, "R2"))
+    for ratio in labels.ratios:
+        ours = _score(mean(summary, f"{TGNET}-r{ratio}", "R2"))
+        floor = _score(mean(summary, linear(ratio), "R2"))
+        planes = {1: "every plane", 2: "every second plane"}.get(ratio, f"every {ratio}th plane")
+        lines.append(
+            f"- **r = {ratio}** ({planes} imaged): TGNet 3-to-2D **{ours}**, against {floor} for a per-voxel "
+            f"linear regression on the same brightfield, and {base} for Multi-Net on all planes (r = 1)."
+        )
+    runs = [name for name in experiments if name in summary.index]
+    lines += ["", f"{len(runs)} of {len(experiments)} declared runs have scores."]
+    pairs = [(name, linear(experiments[name]["ratio"])) for name in runs]
+    comparable = [(name, floor) for name, floor in pairs if floor in summary.index]
+    above = sum(mean(summary, name, "R2") > mean(summary, floor, "R2") for name, floor in comparable)
+    if comparable:
+        lines[-1] += (
+            f" {above} of {len(comparable)} have a higher R² than the linear regression at their ratio."
+        )
+    return "\n".join(lines)
+
+
+def _what_was_run(labels: Labels, missing: Sequence[str]) -> str:
+    planes, height, width = labels.patch
+    budgets = "; ".join(f"{_BUDGETED.get(key, key)}: {text}" for key, text in labels.budget.items())
+    gaps = f"{len(missing)}, [listed below](#missing-runs)" if missing else "none"
+    voxel = " × ".join(f"{edge:g}" for edge in labels.voxel_um)
+    lines = [
+        "| What was run | |",
+        "| :-- | :-- |",
+        f"| data | {labels.data} |",
+        f"| voxel | {voxel} µm (paper: 0.29 × 0.29 × 0.29 µm) |",
+        f"| volumes | {labels.train} training, {labels.val} validation, {labels.test} test |",
+        f"| scale | {labels.scale} |",
+        f"| training budget | {budgets} |",
+        f"| networks | width {labels.width} (paper: 32), RepMode kernel {labels.repmode_kernel} (paper: 5) |",
+        f"| training crop | {planes} × {height} × {width} voxels (paper: 32 × 128 × 128) |",
+        f"| sparsity ratios | {', '.join(str(ratio) for ratio in labels.ratios)} (paper: 2, 4, 8) |",
+        f"| missing runs | {gaps} |",
+    ]
+    return "\n".join(lines)
+
+
+def _limits(labels: Labels) -> str:
+    says = []
+    if labels.simulated:
+        says.append(
+            "The images are simulated: no number here was measured on cells. The paper's scores are on real "
+            "AllenCell images; they stand beside ours for orientation; a score near them reproduces nothing."
+        )
+    if labels.scale != "paper":
+        says.append(
+            f"Scale `{labels.scale}` trains far less than the paper (3D 1000, hybrids 3000, 2D 7000 epochs "
+            "over 628 volumes). The order of methods, topologies, interpolations or projections here is no "
+            "evidence for or against the paper's."
+        )
+    says += [
+        "Each score is one training run with one seed, without error bars: small differences mean nothing.",
+        "What the scores do say: these networks were trained, applied and scored by one pipeline on the same "
+        "volumes; the linear regression shows how much of a score needs no network.",
+    ]
+    return "\n".join(["## What these numbers can and cannot say", "", *(f"- {text}" for text in says)])
+
+
+def _caption(table: int, labels: Labels) -> str:
+    if table == 7:
+        cells = "below it"
+        marks = [
+            "Bold: best run of a line.",
+            "All: mean over test volumes, the paper's figure.",
+            "ΔImp: improvement of All over Multi-Net at r = 1.",
+            "The paper's mean of structures is computed from its printed values.",
+        ]
+        if 4 in labels.ratios:
+            marks.append("Its Tight Junction R² at r = 4 is as printed; its MSE there implies about .31.")
+    else:
+        cells = "below it" if len(labels.ratios) > 1 else "after it"
+        marks = ["Bold: best of a column.", "★: the paper's best row, by mean R² over its ratios."]
+        if table != 2:
+            marks.append("K: RepMode's largest kernel (paper: 5).")
+    return (
+        f"**Table {table}. {_TITLES[table]}** ({labels.setting}). Mean over {labels.test} test volumes; "
+        f"our score first, *the paper's, on real AllenCell images,* {cells}. {' '.join(marks)} "
+        f"{DASH}: no result. [CSV](tables/table{table}.csv)"
+    )
+
+
+def _comparison(table: int, frame: pd.DataFrame, labels: Labels) -> str:
+    """Table 1, 2 or 3; frame from `tables.comparison`."""
+    scores = [f"ratio{ratio}_{metric}" for ratio in labels.ratios for metric in METRICS]
+    best = {header: _best(frame[header], header) for name in scores for header in (name, f"{name}_paper")}
+    headers = [_HEADERS[key] for key in _KEYS[table]]
+    headers += [f"r = {ratio}<br>{_symbol(metric)}" for ratio in labels.ratios for metric in METRICS]
+    lines = []
+    for row, (_, values) in zip(rows(table), frame.iterrows(), strict=True):
+        names = [str(values[key]) for key in _KEYS[table]]
+        if row == winner(table):
+            names[-1] += " ★"
+        cells = [_pair(values, name, best, stacked=len(labels.ratios) > 1) for name in scores]
+        lines.append(names + cells)
+    return _markdown(headers, lines, len(_KEYS[table]))
+
+
+def _table7(frame: pd.DataFrame) -> str:
+    """Table 7 turned round, one line per structure: the paper's 42 columns would not fit a page."""
+    metrics = ("R2", "MSE", "MAE")
+    runs = [values for _, values in frame.iterrows()]
+    headers = ["Structure"]
+    for run in runs:
+        headers += [f"{run['approach']}<br>r = {run['ratio']}<br>{_symbol(metric)}" for metric in metrics]
+    lines = []
+    for group in GROUPS:
+        names = [f"{group}_{metric}" for metric in metrics]
+        best = {header: _best(frame[header], header) for name in names for header in (name, f"{name}_paper")}
+        cells = [_pair(run, name, best, stacked=True) for run in runs for name in names]
+        lines.append([_GROUP_NAMES[group], *cells])
+    return _markdown(headers, lines, 1)
+
+
+def _baseline_caption(frame: pd.DataFrame, labels: Labels) -> str:
+    ceiling = (
+        " Ceiling: R² of a perfect prediction, since the targets are noisy." if "ceiling_R2" in frame else ""
+    )
+    return (
+        "**R² by structure of TGNet 3-to-2D and of a per-voxel linear regression on the same sparse "
+        f"brightfield** ({labels.setting}). Mean over the test volumes of each structure; All: over all "
+        f"{labels.test}.{ceiling} This table is not in the paper. {DASH}: no result. "
+        "[CSV](tables/baseline.csv)"
+    )
+
+
+def _baseline(frame: pd.DataFrame) -> str:
+    titles = {"linear": "Linear<br>regression", "tgnet": "TGNet<br>3-to-2D", "ceiling": "Ceiling"}
+    headers = ["Structure"]
+    for name in frame.columns[1:]:
+        model, *ratio = name.removesuffix("_R2").split("_ratio")
+        headers.append("<br>".join([titles[model], *(f"r = {text}" for text in ratio)]))
+    lines = [
+        [_GROUP_NAMES[values["structure"]], *(_score(values[name]) for name in frame.columns[1:])]
+        for _, values in frame.iterrows()
+    ]
+    return _markdown(headers, lines, 1)
+
+
+def _missing(missing: Sequence[str], undeclared: Sequence[str]) -> str:
+    lines = ["## Missing runs", ""]
+    if missing:
+        lines.append(f"Declared, but without scores ({len(missing)}): {_list(missing)}.")
+    else:
+        lines.append("None: every declared run has its scores.")
+    if undeclared:
+        lines += ["", f"In the paper's tables, but not declared ({len(undeclared)}): {_list(undeclared)}."]
+    return "\n".join(lines)
+
+
+_REPRODUCE = """\
+## Reproduce
+
+```bash
+dvc repro                         # every stage whose inputs changed, then this page
+dvc exp run -S ratio=8            # one other sparsity ratio
+dvc exp run -S 'ratio=[2,4,8]'    # the paper's three ratios
+```"""
+
+
+def _best(column: pd.Series, header: str) -> float:
+    """The best value as printed, so that ties on paper are ties here; nan unless two compete."""
+    values = [round(value, decimals(header)) for value in column.dropna()]
+    if len(values) < 2:
+        return float("nan")
+    larger_is_better = header.startswith(DELTA_IMP) or header.removesuffix("_paper").endswith("R2")
+    return max(values) if larger_is_better else min(values)
+
+
+def _pair(values: pd.Series, name: str, best: Mapping[str, float], stacked: bool) -> str:
+    """A cell: our score and the paper's, in one line or, where columns are many, in two."""
+    ours, paper = (_cell(values[header], header, best[header]) for header in (name, f"{name}_paper"))
+    return f"{ours}<br><sub>*{paper}*</sub>" if stacked else f"{ours} *({paper})*"
+
+
+def _cell(value: float, header: str, best: float) -> str:
+    places = decimals(header)
+    text = _score(value, places)
+    if not header.startswith(DELTA_IMP):
+        # As in the paper, no zero before the point of a score: twelve columns just fit a page.
+        text = re.sub(r"^(-?)0\.", r"\1.", text)
+    return f"**{text}**" if round(value, places) == best else text
+
+
+def _score(value: float, places: int = 4) -> str:
+    return number(value, places) or DASH
+
+
+def _markdown(headers: list[str], lines: list[list[str]], names: int) -> str:
+    """A Markdown table; the first `names` columns are text, the others numbers."""
+    rules = [":--"] * names + ["--:"] * (len(headers) - names)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [headers, rules, *lines])
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _symbol(metric: str) -> str:
+    return metric.replace("R2", "R²")

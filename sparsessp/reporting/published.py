@@ -1,0 +1,106 @@
+"""The paper's printed numbers (`published.csv`), and which of our experiments each row is."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from sparsessp.config import ExperimentSettings
+
+METRICS = ("MSE", "MAE", "R2")
+ALL = "all"
+STRUCTURE_MEAN = "structure_mean"
+DELTA_IMP = "delta_imp_percent"
+
+_INTERPOLATIONS = {"pre": "prefix", "post": "postfix", "none": "none"}
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One row of a table, spelled as in the paper.
+
+    Attributes:
+        table: Number of the table.
+        number: Position in the table, from 1.
+        approach: Method, as in the paper's reference style: `RepMode`, `TSNs`, ...
+        topology: `2D`, `3D`, `2-to-3D` or `3-to-2D`.
+        interpolation: `pre`, `post` or `none`.
+        projection: `3D` or `2D`.
+    """
+
+    table: int
+    number: int
+    approach: str
+    topology: str
+    interpolation: str
+    projection: str
+
+    def experiment(self, ratio: int) -> str:
+        """Name of our run of this row at this sparsity ratio.
+
+        Without missing planes the interpolations are one and the same, so dense runs are all `prefix`.
+        """
+        values = {
+            "method": self.approach.lower().replace("-", ""),
+            "topology": self.topology.lower().replace("-", ""),
+            "interpolation": "prefix" if ratio == 1 else _INTERPOLATIONS[self.interpolation],
+            "projection": self.projection.lower(),
+            "ratio": ratio,
+        }
+        return ExperimentSettings.load(values, f"published.csv, table {self.table}, row {self.number}").name
+
+
+@cache
+def load_published() -> pd.DataFrame:
+    """Every printed number, one a row; the columns are those of `published.csv`."""
+    frame = pd.read_csv(Path(__file__).parent / "published.csv", keep_default_na=False)
+    # The paper spells TGNet two ways, and leaves the projection of its dense baseline open.
+    frame["approach"] = frame["approach"].replace("Tgnet", "TGNet")
+    frame["projection"] = frame["projection"].replace("", "3D")
+    return frame
+
+
+def rows(table: int) -> list[PublishedRow]:
+    """Rows of a table in the paper's order."""
+    columns = ["table", "row", "approach", "topology", "interpolation", "projection"]
+    found = load_published().query("table == @table")[columns].drop_duplicates().sort_values("row")
+    return [PublishedRow(*row) for row in found.itertuples(index=False)]
+
+
+@cache
+def _values() -> dict[tuple[int, int, int, str, str], float]:
+    frame = load_published()
+    values = frame.set_index(["table", "row", "ratio", "structure", "metric"])["value"].to_dict()
+    structures = frame[(frame["table"] == 7) & ~frame["structure"].isin([ALL, DELTA_IMP])]
+    for (number, ratio, metric), mean in (
+        structures.groupby(["row", "ratio", "metric"])["value"].mean().items()
+    ):
+        values[7, number, ratio, STRUCTURE_MEAN, metric] = mean
+    return values
+
+
+def published(row: PublishedRow, ratio: int, metric: str, group: str = ALL) -> float:
+    """The printed score, or nan where the paper has none.
+
+    Args:
+        row: Row of the paper.
+        ratio: Sparsity ratio.
+        metric: `MSE`, `MAE` or `R2`.
+        group: Key of a structure, `all` (mean over test volumes) or `delta_imp_percent`; also
+            `structure_mean`, which is ours to compute from the paper's structures.
+    """
+    return _values().get((row.table, row.number, ratio, group, metric), float("nan"))
+
+
+def printed_ratios(row: PublishedRow) -> list[int]:
+    """Ratios at which the paper prints this row, ascending."""
+    return sorted(
+        {ratio for table, number, ratio, *_ in _values() if (table, number) == (row.table, row.number)}
+    )
+
+
+def winner(table: int) -> PublishedRow:
+    """The paper's best row: highest R2, averaged over the ratios it prints."""
+    means = load_published().query("table == @table and metric == 'R2'").groupby("row")["value"].mean()
+    return next(row for row in rows(table) if row.number == means.idxmax())

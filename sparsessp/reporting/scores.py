@@ -1,0 +1,122 @@
+"""Scores of the declared runs: from one CSV a run to one tidy frame, and its means."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sparsessp.errors import SparseSSPError
+from sparsessp.metrics import delta_imp
+from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN
+from sparsessp.structures import KEYS
+
+BASE = "multinet-3d-prefix-r1"
+COLUMNS = ["volume", "structure", "mse", "mae", "r2"]
+NUMBERS = COLUMNS[2:]
+
+
+def linear(ratio: int) -> str:
+    """Name of the baseline: a per-voxel linear regression on the sparse brightfield."""
+    return f"linear-r{ratio}"
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """One run's scores, one row per test volume.
+
+    Raises:
+        SparseSSPError: The file is not such a table; the message names it.
+    """
+    try:
+        frame = pd.read_csv(
+            path, dtype=dict.fromkeys(COLUMNS[:2], str) | dict.fromkeys(NUMBERS, float), keep_default_na=False
+        )
+    except ValueError as error:  # also pandas' own parser errors, and text that is not UTF-8
+        raise SparseSSPError(f"{path}: not a table of scores: {error}") from None
+    if list(frame.columns) != COLUMNS:
+        raise SparseSSPError(f"{path}: columns are {', '.join(frame.columns)}; expected {', '.join(COLUMNS)}")
+    if frame.empty:
+        raise SparseSSPError(f"{path}: holds no volume")
+    unknown = sorted(set(frame["structure"]) - set(KEYS))
+    if unknown:
+        raise SparseSSPError(f"{path}: structure {unknown[0]!r} is unknown; allowed: {', '.join(KEYS)}")
+    if not np.isfinite(frame[NUMBERS].to_numpy()).all():
+        raise SparseSSPError(f"{path}: a score is not a finite number")
+    twice = frame.loc[frame["volume"].duplicated(), "volume"]
+    if len(twice):
+        raise SparseSSPError(f"{path}: volume {twice.iloc[0]!r} stands there twice")
+    return frame
+
+
+def load_scores(results: Path, names: Iterable[str]) -> pd.DataFrame:
+    """Scores of those of the named runs that have any.
+
+    Args:
+        results: Folder with `<name>/scores.csv`; files of other runs there are not looked at.
+        names: Declared runs, in the order wanted.
+
+    Returns:
+        Columns `experiment`, `volume`, `structure`, `mse`, `mae`, `r2`, one row per run and volume.
+
+    Raises:
+        SparseSSPError: A file is malformed, or scores other volumes than the runs before it: such
+            scores are left from another data set, and their means cannot be compared.
+    """
+    parts: list[pd.DataFrame] = []
+    for name in names:
+        path = results / name / "scores.csv"
+        if not path.exists():
+            continue
+        frame = read_scores(path)
+        frame.insert(0, "experiment", name)
+        if parts and _volumes(frame) != _volumes(parts[0]):
+            other = results / parts[0]["experiment"].iloc[0] / "scores.csv"
+            raise SparseSSPError(
+                f"{path}: scores {len(frame)} volumes that are not the {len(parts[0])} of {other}"
+            )
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["experiment", *COLUMNS])
+
+
+def _volumes(frame: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(zip(frame["volume"], frame["structure"], strict=True))
+
+
+def summarise(scores: pd.DataFrame) -> pd.DataFrame:
+    """Means of each run, one row a run, in the order of `scores`.
+
+    Returns:
+        Columns (group, metric). Groups: each structure; `all`, the mean over test volumes, which is
+        the paper's figure (methods.md section 3, row 16); `structure_mean`, the mean over structures;
+        `delta_imp_percent`, the improvement of `all` over dense Multi-Net. nan where undefined.
+    """
+    scores = scores.rename(columns=dict(zip(NUMBERS, METRICS, strict=True)))
+    order = scores["experiment"].unique()
+    per_structure = scores.groupby(["experiment", "structure"])[list(METRICS)].mean()
+    groups = {
+        key: per_structure.xs(key, level="structure") for key in KEYS if key in set(scores["structure"])
+    }
+    groups[ALL] = scores.groupby("experiment")[list(METRICS)].mean()
+    groups[STRUCTURE_MEAN] = per_structure.groupby("experiment").mean()
+    if BASE in order:
+        groups[DELTA_IMP] = _improvement(groups[ALL])
+    columns = pd.MultiIndex.from_product([[*KEYS, ALL, STRUCTURE_MEAN, DELTA_IMP], METRICS])
+    return pd.concat(groups, axis=1).reindex(index=order, columns=columns)
+
+
+def _improvement(everything: pd.DataFrame) -> pd.DataFrame:
+    """Improvement over the baseline in percent; nan for an R2 whose baseline is not above zero.
+
+    A share of nothing is undefined, and a share of a negative R2 would call better what is worse.
+    """
+    columns = {}
+    for metric in METRICS:
+        base = everything.at[BASE, metric]
+        values = everything[metric]
+        columns[metric] = [delta_imp(value, base, metric.lower()) if base > 0 else np.nan for value in values]
+    return pd.DataFrame(columns, index=everything.index)
+
+
+def mean(summary: pd.DataFrame, experiment: str, metric: str, group: str = ALL) -> float:
+    """One number of `summarise`, or nan for a run without scores."""
+    return float(summary.at[experiment, (group, metric)]) if experiment in summary.index else float("nan")

@@ -1,0 +1,218 @@
+"""The training loop (section 4.1): Adam on the mean squared error of random patches.
+
+A run is a pure function of its settings and samples. Its full state is kept in a scratch folder at
+every validation; started again there, it goes on where it stood and, on a CPU, ends bit-equal.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Adam, lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler
+from tqdm import tqdm
+
+from sparsessp import checkpoints
+from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
+from sparsessp.crops import Patch, batch
+from sparsessp.dataset import Sample
+from sparsessp.device import default_device
+from sparsessp.errors import SparseSSPError
+from sparsessp.inference import predict
+from sparsessp.metrics import score
+from sparsessp.networks.network import MultiNetwork, Network, build
+from sparsessp.structures import STRUCTURES
+
+HISTORY = ("structure", "iteration", "epoch", "training_mse", "validation_mse")
+
+
+def train(
+    network: NetworkSettings,
+    training: TrainingSettings,
+    inference: InferenceSettings,
+    train_samples: Sequence[Sample],
+    validation_samples: Sequence[Sample],
+    scratch: Path,
+    progress: bool = True,
+) -> tuple[Network | MultiNetwork, pd.DataFrame]:
+    """Train what the settings name and return it at its best validation error.
+
+    A method with a network per structure (Multi-Net) trains them one after the other, each on the
+    volumes of its structure; an iteration budget is shared out evenly, epochs are each network's own.
+
+    Args:
+        network: What to build.
+        training: How to train it.
+        inference: How validation volumes are predicted.
+        train_samples: Volumes to cut crops from.
+        validation_samples: Volumes that choose the best state.
+        scratch: Folder for the state of an unfinished run, of this run only.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The network, on the CPU, and its history with the columns `HISTORY`.
+
+    Raises:
+        SparseSSPError: The loss is no finite number, or a network has no volume to learn from.
+    """
+    model = build(network, training.seed)
+    if isinstance(model, Network):
+        run = _Run(
+            model, training, inference, train_samples, validation_samples, scratch / "state.pt", "all", progress
+        )
+        return model, run.finish()
+    present = [s for s in STRUCTURES if any(sample.task == s.task for sample in train_samples)]
+    share = training
+    if training.iterations is not None:
+        share = training.model_copy(update={"iterations": math.ceil(training.iterations / len(present))})
+    histories = []
+    for structure in present:
+        own, judge = (
+            [sample for sample in samples if sample.task == structure.task]
+            for samples in (train_samples, validation_samples)
+        )
+        state = scratch / f"{structure.key}.pt"
+        run = _Run(
+            model.networks[structure.task], share, inference, own, judge, state, structure.key, progress
+        )
+        histories.append(run.finish())
+    return model, pd.concat(histories, ignore_index=True)
+
+
+def _scheduler(optimiser: Adam, schedule: str, steps: int) -> LRScheduler:
+    """The paper's constant rate, or one rise and fall, which gets further in few steps."""
+    if schedule == "constant":
+        return lr_scheduler.ConstantLR(optimiser, factor=1.0)
+    top = optimiser.param_groups[0]["lr"]
+    return lr_scheduler.OneCycleLR(optimiser, top, total_steps=steps + 1, cycle_momentum=False)
+
+
+class _Run:
+    """One network on its way through its budget."""
+
+    def __init__(
+        self,
+        network: Network,
+        training: TrainingSettings,
+        inference: InferenceSettings,
+        train_samples: Sequence[Sample],
+        validation_samples: Sequence[Sample],
+        state: Path,
+        label: str,
+        progress: bool,
+    ):
+        if not train_samples or not validation_samples:
+            empty = "training" if not train_samples else "validation"
+            raise SparseSSPError(f"{label}: there is no {empty} volume")
+        self.network, self.training, self.inference = network, training, inference
+        self.state, self.label = state, label
+        self.train_samples, self.validation_samples = train_samples, validation_samples
+        self.progress = progress
+        self.device = default_device()
+        self.network.to(self.device)
+        self.optimiser = Adam(network.parameters(), lr=training.learning_rate)
+        self.patch = Patch(network.settings.depth, training.patch, training.flip)
+        per_epoch = len(train_samples) / training.batch
+        self.budget = training.iterations or math.ceil((training.epochs or 0) * per_epoch)
+        self.interval = max(1, round(training.validate_every * per_epoch))
+        self.scheduler = _scheduler(self.optimiser, training.schedule, self.budget)
+        self.done = 0
+        self.history: list[dict[str, Any]] = []
+        self.best_mse = math.inf
+        self.best: dict[str, Tensor] = {}
+        self.losses: list[float] = []
+
+    def finish(self) -> pd.DataFrame:
+        """Train to the end of the budget, load the best weights, return the history."""
+        self._resume()
+        bar = tqdm(
+            total=self.budget,
+            initial=self.done,
+            desc=f"{self.network.settings.name} {self.label}",
+            unit="it",
+            disable=not self.progress,
+        )
+        with bar:
+            while self.done < self.budget:
+                self.losses.append(self._step())
+                bar.update()
+                bar.set_postfix(loss=f"{np.mean(self.losses[-20:]):.3f}", best=f"{self.best_mse:.3f}")
+                if self.done % self.interval == 0 or self.done == self.budget:
+                    self._validate()
+                    self._save()
+        self.network.load_state_dict(self.best)
+        self.network.cpu().eval()
+        return pd.DataFrame(self.history, columns=list(HISTORY))
+
+    def _step(self) -> float:
+        settings = self.training
+        self.network.train()
+        view, target, task = batch(self.train_samples, self.patch, settings.seed, self.done, settings.batch)
+        view, target, task = view.to(self.device), target.to(self.device), task.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            loss = F.mse_loss(self.network(view, task).float(), target)
+        value = float(loss)
+        if not math.isfinite(value):
+            raise SparseSSPError(
+                f"{self.network.settings.name}: the loss is {value} at iteration {self.done + 1}; the data "
+                f"are finite, so lower learning_rate (now {settings.learning_rate:g}) in the scale's training section"
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.scheduler.step()
+        self.done += 1
+        return value
+
+    def _validate(self) -> None:
+        """Score whole validation volumes and keep the best weights (section 4.1)."""
+        self.network.eval()
+        errors = []
+        for sample in self.validation_samples:
+            planes = len(sample.target_DHW)
+            prediction = predict(
+                self.network, sample.view_dHW, planes, sample.task, self.inference.window, self.inference.overlap
+            )
+            errors.append(score(prediction, sample.target_DHW).mse)
+        mse = float(np.mean(errors))
+        row = (
+            self.label,
+            self.done,
+            round(self.done * self.training.batch / len(self.train_samples), 3),
+            float(np.mean(self.losses)),
+            mse,
+        )
+        self.history.append(dict(zip(HISTORY, row, strict=True)))
+        self.losses = []
+        if mse < self.best_mse or not self.best:
+            self.best_mse = mse
+            self.best = {key: value.detach().cpu().clone() for key, value in self.network.state_dict().items()}
+
+    def _save(self) -> None:
+        """Keep all that the rest of the run depends on; crops depend on the step number alone."""
+        content = {
+            "done": self.done,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "history": self.history,
+            "best_mse": self.best_mse,
+            "best": self.best,
+        }
+        checkpoints.save(self.state, content)
+
+    def _resume(self) -> None:
+        if not self.state.exists():
+            return
+        content = checkpoints.load(self.state)
+        self.network.load_state_dict(content["network"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.scheduler.load_state_dict(content["scheduler"])
+        self.done, self.history = content["done"], content["history"]
+        self.best_mse, self.best = content["best_mse"], content["best"]

@@ -1,0 +1,284 @@
+"""The report: the paper's rows as runs, the tables' numbers, and a page that hides no gap."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sparsessp.config import ExperimentSettings
+from sparsessp.errors import SparseSSPError
+from sparsessp.metrics import delta_imp
+from sparsessp.reporting import Labels, load_scores, summarise, write_report
+from sparsessp.reporting.published import DELTA_IMP, METRICS, printed_ratios, published, rows, winner
+from sparsessp.reporting.tables import baseline, comparison, csv_text, table7
+from sparsessp.structures import KEYS
+
+VOLUMES = [("a-00", KEYS[0]), ("a-01", KEYS[0]), ("b-00", KEYS[1])]
+BASE = "multinet-3d-prefix-r1"
+TGNET = "tgnet-3to2d-prefix-r2"
+
+
+def labels(*ratios, **changes):
+    values = {
+        "dataset": "synthetic",
+        "size": "small",
+        "simulated": True,
+        "scale": "demo",
+        "budget": {"3d": "10 iterations", "3to2d": "30 iterations"},
+        "width": 8,
+        "repmode_kernel": 3,
+        "ratios": ratios or (2,),
+        "patch": (16, 64, 64),
+        "train": 8,
+        "val": 2,
+        "test": len(VOLUMES),
+    }
+    return Labels(**{**values, **changes})
+
+
+def put(results, name, r2, volumes=VOLUMES):
+    """Scores of one run; `r2` one number per volume, the others follow from it."""
+    r2 = np.broadcast_to(np.asarray(r2, float), len(volumes))
+    lines = [f"{v},{s},{1 - x:.6f},{(1 - x) / 2:.6f},{x:.6f}" for (v, s), x in zip(volumes, r2, strict=True)]
+    path = results / name / "scores.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("volume,structure,mse,mae,r2\n" + "\n".join(lines) + "\n")
+
+
+def plan(*ratios):
+    """Every run that the paper's tables show at these ratios."""
+    names = {row.experiment(1): 1 for row in rows(7)[:1]}
+    names |= {row.experiment(ratio): ratio for ratio in ratios for table in (1, 2, 3) for row in rows(table)}
+    return {name: {"ratio": ratio} for name, ratio in names.items()}
+
+
+def summary_of(results, names):
+    return summarise(load_scores(results, names))
+
+
+def files(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def line(text, *starts):
+    """The one Markdown row that begins with these cells, as cells."""
+    found = [row for row in text.splitlines() if row.startswith("| " + " | ".join(starts) + " |")]
+    assert len(found) == 1, found
+    return [cell.strip() for cell in found[0].strip("|").split("|")]
+
+
+@pytest.mark.parametrize("table", [1, 2, 3, 7])
+def test_every_published_row_is_a_legal_experiment(table):
+    pairs = [(row, ratio) for row in rows(table) for ratio in printed_ratios(row) + [1] * (table < 7)]
+    for row, ratio in pairs:
+        method, topology, interpolation, *rest = row.experiment(ratio).split("-")
+        settings = {"method": method, "topology": topology, "interpolation": interpolation, "ratio": ratio}
+        settings["projection"] = "2d" if "proj2d" in rest else "3d"
+        assert ExperimentSettings.load(settings, "name", strict=True).name == row.experiment(ratio)
+
+
+def test_the_tables_have_the_papers_rows():
+    assert [len(rows(table)) for table in (1, 2, 3, 7)] == [20, 4, 20, 4]
+    assert rows(1)[0].experiment(2) == "repmode-2d-none-r2"
+    assert rows(1)[0].experiment(1) == "repmode-2d-prefix-r1"
+    assert rows(2)[1].experiment(8) == "dodnet-3to2d-prefix-proj2d-r8"
+    assert [row.experiment(*printed_ratios(row)) for row in rows(7)] == [
+        BASE,
+        *(f"tgnet-3to2d-prefix-r{ratio}" for ratio in (2, 4, 8)),
+    ]
+    assert winner(3).experiment(2) == TGNET
+    assert published(winner(3), 2, "R2") == 0.4693
+    assert np.isnan(published(winner(3), 1, "R2"))
+
+
+def test_published_csv_is_the_tables_once():
+    frame = pd.read_csv(Path(sys.modules[rows.__module__].__file__).with_name("published.csv"))
+    assert len(frame) == 696
+    assert not frame.duplicated([c for c in frame if c != "value"]).any()
+
+
+def test_delta_imp_is_the_papers():
+    base = rows(7)[0]
+    for row in rows(7)[1:]:
+        (ratio,) = printed_ratios(row)
+        for metric in METRICS:
+            ours = delta_imp(published(row, ratio, metric), published(base, 1, metric), metric.lower())
+            # Printed scores are rounded to 5e-5, so the ratio of two is good to 100 * 1e-4 / 0.4.
+            assert ours == pytest.approx(published(row, ratio, metric, DELTA_IMP), abs=0.025)
+
+
+def test_table_3_holds_the_hand_computed_means(tmp_path):
+    put(tmp_path, TGNET, [0.1, 0.3, 0.8])
+    put(tmp_path, BASE, [0.2, 0.2, 0.2])
+    summary = summary_of(tmp_path, [BASE, TGNET])
+    assert list(summary.index) == [BASE, TGNET]
+    row = comparison(3, summary, labels()).iloc[-1]
+    assert row["ratio2_experiment"] == TGNET
+    assert row["ratio2_R2"] == pytest.approx(0.4)  # over three volumes
+    assert row["ratio2_MSE"] == pytest.approx(0.6)
+    assert row["ratio2_MAE"] == pytest.approx(0.3)
+    assert row["ratio2_R2_paper"] == 0.4693
+    run = table7(summary, labels()).iloc[1]
+    assert run[f"{KEYS[0]}_R2"] == pytest.approx(0.2)
+    assert run["structure_mean_R2"] == pytest.approx(0.5)  # over two structures
+    assert run["delta_imp_percent_R2"] == pytest.approx(100.0)
+    assert run["delta_imp_percent_MSE"] == pytest.approx(25.0)
+    assert np.isnan(run[f"{KEYS[2]}_R2"])
+
+
+def test_no_improvement_where_the_baseline_is_missing_or_explains_nothing(tmp_path):
+    put(tmp_path, TGNET, 0.3)
+    assert np.isnan(summary_of(tmp_path, [TGNET]).at[TGNET, (DELTA_IMP, "R2")])
+    for r2 in (0.0, -0.1):
+        put(tmp_path, BASE, r2)
+        summary = summary_of(tmp_path, [BASE, TGNET])
+        assert np.isnan(summary.at[TGNET, (DELTA_IMP, "R2")])
+        assert summary.at[TGNET, (DELTA_IMP, "MSE")] == pytest.approx(100 * (0.3 - r2) / (1 - r2))
+
+
+def test_ceilings_are_weighed_like_the_scores(tmp_path):
+    put(tmp_path, TGNET, 0.3)
+    put(tmp_path, "linear-r2", 0.1)
+    scores = load_scores(tmp_path, [TGNET, "linear-r2"])
+    frame = baseline(summarise(scores), scores, labels(), {KEYS[0]: 0.6, KEYS[1]: 0.9}).set_index("structure")
+    assert frame.at["all", "ceiling_R2"] == pytest.approx(0.7)
+    assert frame.at["structure_mean", "ceiling_R2"] == pytest.approx(0.75)
+    assert frame.at["all", "linear_ratio2_R2"] == pytest.approx(0.1)
+    assert "ceiling_R2" not in baseline(summarise(scores), scores, labels(), None)
+
+
+def test_csv_is_fixed_and_leaves_gaps_empty(tmp_path):
+    put(tmp_path, TGNET, -0.00001)
+    text = csv_text(comparison(3, summary_of(tmp_path, [TGNET]), labels()))
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert lines[-1]["ratio2_R2"] == "0.0000"
+    assert lines[-1]["ratio2_MSE_paper"] == "0.4995"
+    assert lines[0]["ratio2_R2"] == ""
+    assert {row["approach"] for row in lines} >= {"RepMode (K=3)", "TGNet"}
+
+
+def test_page_prints_a_dash_for_a_missing_run_and_names_it(tmp_path):
+    put(tmp_path / "results", BASE, 0.2)
+    put(tmp_path / "results", "tsns-3d-prefix-r2", 0.25)
+    write_report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
+    text = (tmp_path / "reports" / "README.md").read_text()
+    assert line(text, "TGNet", "3-to-2D ★")[2:] == ["– *(**.4995**)*", "– *(.4113)*", "– *(**.4693**)*"]
+    assert line(text, "TSNs", "3D")[4] == ".2500 *(.4135)*"
+    listed = text.split("## Missing runs")[1]
+    assert f"`{TGNET}`" in listed and "`linear-r2`" in listed and "`tsns-3d-prefix-r2`" not in listed
+    assert "simulated data set synthetic/small" in text.split("|")[0]
+
+
+def test_page_makes_the_best_score_bold(tmp_path):
+    for name in plan(2):
+        put(tmp_path / "results", name, 0.25)
+    put(tmp_path / "results", "linear-r2", 0.3)
+    put(tmp_path / "results", "dodnet-3d-prefix-r2", 0.5)
+    write_report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
+    text = (tmp_path / "reports" / "README.md").read_text()
+    assert line(text, "DoDNet", "3D")[2:] == [
+        "**.5000** *(.5173)*",
+        "**.2500** *(.4257)*",
+        "**.5000** *(.4512)*",
+    ]
+    assert line(text, "TSNs", "3-to-2D")[2:] == [".7500 *(.5164)*", ".3750 *(**.4101**)*", ".2500 *(.4519)*"]
+    assert "None: every declared run has its scores." in text
+    assert "1 of 34 have a higher R² than the linear regression" in text
+
+
+def test_every_caption_names_data_and_scale(tmp_path):
+    put(tmp_path / "results", TGNET, 0.2)
+    real = labels(2, 4, dataset="allencell", size=None, simulated=False, scale="paper")
+    write_report(tmp_path / "reports", plan(2, 4), tmp_path / "results", real)
+    text = (tmp_path / "reports" / "README.md").read_text()
+    captions = [row for row in text.splitlines() if row.endswith(".csv)") or row.endswith(".svg)")]
+    assert len(captions) == 6
+    assert all("(real data set allencell, scale paper)" in caption for caption in captions)
+    assert "simulated" not in text and "trains far less" not in text
+
+
+def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_path):
+    for ratio, name in enumerate(plan(2, 8)):
+        put(tmp_path / "results", name, 0.01 * ratio)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.txt").write_text("kept")
+        write_report(
+            tmp_path / folder, plan(2, 8), tmp_path / "results", labels(2, 8), dict.fromkeys(KEYS, 0.9)
+        )
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert sorted(files(tmp_path / "one")) == [
+        "README.md",
+        "figures/figure4.png",
+        "figures/figure4.svg",
+        "metrics.json",
+        "mine.txt",
+        *(f"tables/{name}.csv" for name in ("baseline", "table1", "table2", "table3", "table7")),
+    ]
+    metrics = json.loads((tmp_path / "one" / "metrics.json").read_text())
+    assert metrics[BASE] == {"MSE": 1.0, "MAE": 0.5, "R2": 0.0}
+    assert list(metrics) == list(plan(2, 8))
+
+
+def test_results_of_undeclared_ratios_are_ignored(tmp_path):
+    put(tmp_path / "results", TGNET, 0.2)
+    write_report(tmp_path / "before", plan(2), tmp_path / "results", labels())
+    put(tmp_path / "results", "tgnet-3to2d-prefix-r8", 0.9)
+    (tmp_path / "results" / "linear-r8").mkdir()
+    (tmp_path / "results" / "linear-r8" / "scores.csv").write_text("broken")
+    write_report(tmp_path / "after", plan(2), tmp_path / "results", labels())
+    assert files(tmp_path / "before") == files(tmp_path / "after")
+
+
+def test_runs_outside_the_plan_are_named_as_such(tmp_path):
+    put(tmp_path / "results", TGNET, 0.2)
+    write_report(tmp_path / "reports", {TGNET: {"ratio": 2}}, tmp_path / "results", labels())
+    listed = (tmp_path / "reports" / "README.md").read_text().split("## Missing runs")[1]
+    assert "not declared (34)" in listed and "`repmode-2d-none-r2`" in listed
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "not a table"),
+        ("volume,structure,mse,mae\na,dna,1,1\n", "columns are"),
+        ("volume,structure,mse,mae,r2\n", "no volume"),
+        ("volume,structure,mse,mae,r2\na,dna,1,x,1\n", "not a table"),
+        ("volume,structure,mse,mae,r2\na,dna,1,inf,1\n", "finite"),
+        ("volume,structure,mse,mae,r2\na,nucleus,1,1,1\n", "'nucleus'"),
+        ("volume,structure,mse,mae,r2\na,dna,1,1,1\na,dna,1,1,1\n", "twice"),
+        ("volume,structure,mse,mae,r2\na,dna,1,1,1\n", "not the 3 of"),
+    ],
+)
+def test_a_bad_scores_file_is_named(tmp_path, content, says):
+    put(tmp_path, BASE, 0.2)
+    bad = tmp_path / TGNET / "scores.csv"
+    bad.parent.mkdir()
+    bad.write_text(content)
+    with pytest.raises(SparseSSPError, match=says) as error:
+        load_scores(tmp_path, [BASE, TGNET])
+    assert str(bad) in str(error.value)
+
+
+def test_no_report_without_a_single_run(tmp_path):
+    put(tmp_path / "results", "linear-r2", 0.2)
+    with pytest.raises(SparseSSPError, match="none of the 35 declared runs"):
+        write_report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
+    assert not (tmp_path / "reports").exists()
+
+
+def test_no_report_on_other_volumes_than_the_labels_say(tmp_path):
+    put(tmp_path / "results", TGNET, 0.2)
+    with pytest.raises(SparseSSPError, match="3 volumes; the data set has 36"):
+        write_report(tmp_path / "reports", plan(2), tmp_path / "results", labels(test=36))
+
+
+def test_reporting_needs_no_torch():
+    code = "import sys, sparsessp.reporting; sys.exit('torch' in sys.modules or 'dvc' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
