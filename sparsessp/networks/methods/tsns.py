@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparsessp.errors import SparseSSPError
 from sparsessp.networks.blocks import Norm, Site, per_channel, plain_conv
 from sparsessp.networks.method import Method
 
@@ -58,7 +59,16 @@ class ConditionalNorm(nn.Module):
             self.affine.bias[:channels] = 1  # the scale's; the shift's stays 0
 
     def forward(self, x_BC: Tensor, code_BE: Tensor) -> Tensor:
-        """Normalise each sample and channel over space, then scale and shift."""
+        """Normalise each sample and channel over space, then scale and shift.
+
+        Raises:
+            SparseSSPError: There is a single voxel to normalise over.
+        """
+        if x_BC[0, 0].numel() == 1:
+            raise SparseSSPError(
+                "tsns: instance normalisation of a 1x1 bottleneck is undefined; give it patches and windows "
+                "of more than 16 rows and columns"
+            )
         scale_BC, shift_BC = self.affine(code_BE).chunk(2, dim=1)
         return F.instance_norm(x_BC) * per_channel(scale_BC, x_BC) + per_channel(shift_BC, x_BC)
 
