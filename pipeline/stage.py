@@ -12,6 +12,7 @@ from sparsessp.config import Settings
 from sparsessp.errors import SparseSSPError
 
 ARTIFACTS = Path("artifacts")
+CODE = ARTIFACTS / "code"
 VOLUMES = ARTIFACTS / "volumes"
 SPLIT = ARTIFACTS / "split.csv"
 RUNS = ARTIFACTS / "runs"

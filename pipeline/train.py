@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import sparsessp
+from pipeline.code import METHODS, ROOT, sources
 from pipeline.stage import RUNS, SPLIT, VOLUMES, main, parser, settings, views
 from sparsessp.checkpoints import save_model
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
@@ -28,8 +28,8 @@ def scratch(network: NetworkSettings, *others: TrainingSettings | InferenceSetti
     digest = hashlib.sha256()
     for part in (network, *others):
         digest.update(part.model_dump_json().encode())
-    sources = sorted(Path(sparsessp.__file__).parent.rglob("*.py"))
-    for path in (*sources, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT):
+    code = [ROOT / path for path in (*sources("train"), METHODS / f"{network.method}.py")]
+    for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT):
         digest.update(path.read_bytes())
     root = Path(os.environ.get("SPARSESSP_SCRATCH", ".scratch"))
     return root / f"{network.name}-{digest.hexdigest()[:16]}"

@@ -1,0 +1,72 @@
+"""Stage code: list, for each stage, the source files it runs and their checksums.
+
+A stage depends on its list, not on dozens of files: a change to one of them re-runs exactly the
+stages that import it, dvc.yaml stays short and dvc.lock small, which DVC rewrites after every stage.
+
+Example:
+  python -m pipeline.code
+"""
+
+import argparse
+import ast
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pipeline.stage import CODE, main
+from sparsessp.files import sha256, write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("check", "fetch", "split", "resample", "baseline", "train", "evaluate", "report")
+# Methods are loaded by name; each run depends on its own method's file besides this list.
+METHODS = Path("sparsessp/networks/methods")
+_BY_NAME = {"train": METHODS, "evaluate": METHODS}
+
+
+def imports(source: Path) -> set[Path]:
+    """Return the project's files that `source` imports, relative to the project."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / source).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            # Importing a.b.c runs a/__init__.py and a/b/__init__.py too.
+            found |= {Path(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)}
+            found.add(Path(*parts).with_suffix(".py"))
+    return {path for path in found if (ROOT / path).is_file()}
+
+
+def closure(sources: Iterable[Path]) -> set[Path]:
+    """Return these files and all that they import, directly or not."""
+    seen: set[Path] = set()
+    waiting = set(sources)
+    while waiting:
+        source = waiting.pop()
+        seen.add(source)
+        waiting |= imports(source) - seen
+    return seen
+
+
+def sources(stage: str) -> list[Path]:
+    """Return the files that a stage runs, whatever its arguments, sorted."""
+    roots = {Path("pipeline") / f"{stage}.py"}
+    folder = _BY_NAME.get(stage)
+    named = {path.relative_to(ROOT) for path in (ROOT / folder).glob("[!_]*.py")} if folder else set()
+    return sorted(closure(roots | named) - named)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Write one list per stage."""
+    argparse.ArgumentParser("python -m pipeline.code", description=__doc__).parse_args(arguments)
+    for stage in STAGES:
+        lines = [f"{sha256(ROOT / path)}  {path.as_posix()}\n" for path in sources(stage)]
+        write_text(CODE / f"{stage}.txt", "".join(lines))
+
+
+if __name__ == "__main__":
+    main(run, sys.argv[1:])
