@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from pipeline.params import PARAMS, read_params
-from pipeline.stage import main
+from sparsessp.arguments import main
 from sparsessp.errors import SparseSSPError
 from sparsessp.files import write_text
 

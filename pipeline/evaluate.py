@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from pipeline.stage import RESULTS, RUNS, SPLIT, VOLUMES, main, parser, settings, views
+from pipeline.stage import RESULTS, RUNS, SPLIT, VOLUMES, views
+from sparsessp.arguments import main, parser, settings
 from sparsessp.checkpoints import load_model
 from sparsessp.config import InferenceSettings
 from sparsessp.dataset import Sample, load_samples, write_table

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from pipeline.stage import VOLUMES, main, parser, settings
+from pipeline.stage import VOLUMES
+from sparsessp.arguments import main, parser, settings
 from sparsessp.config import Settings
 from sparsessp.microscope.catalogue import load_catalogue
 from sparsessp.microscope.dataset import acquire

@@ -12,7 +12,8 @@ import pandas as pd
 
 from pipeline.params import Params, read_params
 from pipeline.plan import as_ratios
-from pipeline.stage import REPORTS, RESULTS, SPLIT, VOLUMES, main
+from pipeline.stage import REPORTS, RESULTS, SPLIT, VOLUMES
+from sparsessp.arguments import main
 from sparsessp.dataset import read_manifest, read_table
 from sparsessp.reporting import Labels, write_report
 

@@ -8,7 +8,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.stage import VOLUMES, main, views
+from pipeline.stage import VOLUMES, views
+from sparsessp.arguments import main
 from sparsessp.config import RATIOS
 from sparsessp.dataset import make_views
 

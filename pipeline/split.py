@@ -8,7 +8,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.stage import SPLIT, VOLUMES, main
+from pipeline.stage import SPLIT, VOLUMES
+from sparsessp.arguments import main
 from sparsessp.dataset import read_manifest, write_table
 from sparsessp.splits import split
 

@@ -1,7 +1,7 @@
-"""Stage train: one experiment, from its settings to its best model.
+r"""Stage train: one experiment, from its settings to its best model.
 
 Example:
-  python -m pipeline.train --method tgnet --topology 3to2d --ratio 2 --depth 16 --width 16 --groups 8 \\
+  python -m pipeline.train --method tgnet --topology 3to2d --ratio 2 --depth 16 --width 16 --groups 8 \
       --embedding 128 --patch 32 --learning_rate 0.002 --epochs 6 --window 64
 
 Killed, it goes on from its last validation when called again with the same arguments, code and data.
@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.code import METHODS, ROOT, sources
-from pipeline.stage import RUNS, SPLIT, VOLUMES, main, parser, settings, views
+from pipeline.stage import RUNS, SPLIT, VOLUMES, views
+from sparsessp.arguments import main, parser, settings
 from sparsessp.checkpoints import save_model
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.dataset import MANIFEST, VIEWS, load_samples, write_table
@@ -37,9 +38,9 @@ def scratch(network: NetworkSettings, *others: TrainingSettings | InferenceSetti
 
 def run(arguments: Sequence[str]) -> None:
     """Train, then write the model and its history."""
-    options = parser(
-        "pipeline.train", __doc__, NetworkSettings, TrainingSettings, InferenceSettings
-    ).parse_args(arguments)
+    options = parser("pipeline.train", __doc__, NetworkSettings, TrainingSettings, InferenceSettings).parse_args(
+        arguments
+    )
     network, training, inference = (
         settings(model, options) for model in (NetworkSettings, TrainingSettings, InferenceSettings)
     )

@@ -189,7 +189,5 @@ class TrainingSettings(Settings):
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         if (self.epochs is None) == (self.iterations is None):
-            raise ValueError(
-                f"epochs = {self.epochs} and iterations = {self.iterations}: give exactly one of the two"
-            )
+            raise ValueError(f"epochs = {self.epochs} and iterations = {self.iterations}: give exactly one of the two")
         return self

@@ -78,9 +78,7 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-def batch(
-    samples: Sequence[Sample], patch: Patch, seed: int, step: int, size: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def batch(samples: Sequence[Sample], patch: Patch, seed: int, step: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Make the batch of one optimiser step.
 
     Every epoch visits each sample once, in an order of its own; batches run on over its end.

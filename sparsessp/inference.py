@@ -71,9 +71,7 @@ def predict(
     padding = [(0, size - have) for size, have in zip(sizes, view_dHW.shape, strict=True)]
     view = torch.from_numpy(np.pad(np.asarray(view_dHW, np.float32), padding, mode="edge"))
     cut = (depth // r, window, window)
-    places = list(
-        product(*(starts(n, w, max(1, int(w * (1 - overlap)))) for n, w in zip(sizes, cut, strict=True)))
-    )
+    places = list(product(*(starts(n, w, max(1, int(w * (1 - overlap)))) for n, w in zip(sizes, cut, strict=True))))
     device = next(network.parameters()).device
     weight = window_weight((depth, window, window))
     total = torch.zeros(sizes[0] * r, *sizes[1:])

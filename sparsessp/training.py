@@ -63,9 +63,7 @@ def train(
     """
     model = build(network, training.seed)
     if isinstance(model, Network):
-        run = _Run(
-            model, training, inference, train_samples, validation_samples, scratch / "state.pt", "all", progress
-        )
+        run = _Run(model, training, inference, train_samples, validation_samples, scratch / "state.pt", "all", progress)
         return model, run.finish()
     present = [s for s in STRUCTURES if any(sample.task == s.task for sample in train_samples)]
     share = training
@@ -78,9 +76,7 @@ def train(
             for samples in (train_samples, validation_samples)
         )
         state = scratch / f"{structure.key}.pt"
-        run = _Run(
-            model.networks[structure.task], share, inference, own, judge, state, structure.key, progress
-        )
+        run = _Run(model.networks[structure.task], share, inference, own, judge, state, structure.key, progress)
         histories.append(run.finish())
     return model, pd.concat(histories, ignore_index=True)
 

@@ -81,7 +81,10 @@ def test_workers_and_other_structures_change_no_byte(all_tiny, catalogue, tmp_pa
 
 def test_another_seed_gives_other_cells(catalogue):
     other = catalogue.model_copy(update={"seed": catalogue.seed + 1})
-    assert not np.array_equal(take(catalogue, Size(volumes=1, shape=TINY), "dna", 0).target, take(other, Size(volumes=1, shape=TINY), "dna", 0).target)
+    assert not np.array_equal(
+        take(catalogue, Size(volumes=1, shape=TINY), "dna", 0).target,
+        take(other, Size(volumes=1, shape=TINY), "dna", 0).target,
+    )
 
 
 def test_a_failed_run_leaves_no_manifest(catalogue, tmp_path):
@@ -202,9 +205,7 @@ def test_a_scene_draws_only_what_it_needs(catalogue):
 
 
 def test_golgi_and_desmosomes_do_not_refract(catalogue):
-    without = {
-        k: v for k, v in catalogue.refractive_index.items() if k not in ("golgi_apparatus", "desmosome")
-    }
+    without = {k: v for k, v in catalogue.refractive_index.items() if k not in ("golgi_apparatus", "desmosome")}
     assert len(without) == len(PARTS) - 2
     scene = Scene((5,), TINY, catalogue.voxel_um)
     assert np.array_equal(scene.weigh(without), scene.weigh(catalogue.refractive_index))
@@ -287,16 +288,13 @@ def test_absorption_darkens_most_in_focus(catalogue):
     blob = thin_blob(16)
     contrast = brightfield_image(np.zeros_like(blob), blob, catalogue.voxel_um, catalogue.brightfield) - 1
     assert contrast[:, 24, 24].argmin() == 16 and contrast[16, 24, 24] < 0
-    np.testing.assert_allclose(
-        contrast[16 - 8 : 16], contrast[16 + 8 : 16 : -1], atol=1e-3 * np.abs(contrast).max()
-    )
+    np.testing.assert_allclose(contrast[16 - 8 : 16], contrast[16 + 8 : 16 : -1], atol=1e-3 * np.abs(contrast).max())
 
 
 def test_weak_objects_add_up(catalogue):
     one, two, none = thin_blob(12), thin_blob(20), np.zeros((33, 48, 48), np.float32)
     images = [
-        brightfield_image(part, none, catalogue.voxel_um, catalogue.brightfield) - 1
-        for part in (one, two, one + two)
+        brightfield_image(part, none, catalogue.voxel_um, catalogue.brightfield) - 1 for part in (one, two, one + two)
     ]
     np.testing.assert_allclose(images[0] + images[1], images[2], atol=1e-5)  # float32 transforms
 

@@ -29,6 +29,7 @@ def labels(*ratios, **changes):
         "dataset": "synthetic",
         "size": "small",
         "simulated": True,
+        "voxel_um": (0.58, 0.58, 0.58),
         "scale": "demo",
         "budget": {"3d": "10 iterations", "3to2d": "30 iterations"},
         "width": 8,
@@ -209,9 +210,7 @@ def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_pa
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.txt").write_text("kept")
-        write_report(
-            tmp_path / folder, plan(2, 8), tmp_path / "results", labels(2, 8), dict.fromkeys(KEYS, 0.9)
-        )
+        write_report(tmp_path / folder, plan(2, 8), tmp_path / "results", labels(2, 8), dict.fromkeys(KEYS, 0.9))
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert sorted(files(tmp_path / "one")) == [
         "README.md",

@@ -53,9 +53,7 @@ class Brightfield(Settings):
     condenser_aperture: float = Field(gt=0, description="of the condenser, no unit; below 1.0 is air")
     wavelength_um: Micrometres = Field(description="of the light in vacuum, um")
     medium_index: float = Field(gt=1, description="refractive index of the medium, no unit")
-    electrons: float = Field(
-        gt=0, description="mean camera signal per voxel, electrons; sets the photon noise"
-    )
+    electrons: float = Field(gt=0, description="mean camera signal per voxel, electrons; sets the photon noise")
     unevenness: float = Field(ge=0, lt=0.2, description="typical variation of the illumination, fraction")
 
     @model_validator(mode="after")

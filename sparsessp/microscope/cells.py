@@ -37,9 +37,7 @@ class Cells:
         lattice += 1.3 * np.clip(rng.standard_normal(lattice.shape), -2, 2)
         angle = rng.uniform(0, 2 * np.pi)
         sin, cos = np.sin(angle), np.cos(angle)
-        turned = np.column_stack(
-            [cos * lattice[:, 0] - sin * lattice[:, 1], sin * lattice[:, 0] + cos * lattice[:, 1]]
-        )
+        turned = np.column_stack([cos * lattice[:, 0] - sin * lattice[:, 1], sin * lattice[:, 0] + cos * lattice[:, 1]])
         middle = turned[np.square(turned - turned.mean(axis=0)).sum(axis=1).argmin()]
         neighbour = turned[np.square(turned - middle).sum(axis=1).argsort()[1]]
         return turned - middle - 0.3 * (neighbour - middle) + size / 2

@@ -58,9 +58,7 @@ class Field:
         self._seed, self.shape = tuple(seed), shape
         squeeze = max(1.0, _HEIGHT / (shape[0] * voxel_um))
         self.voxel = np.array([voxel_um * squeeze, voxel_um, voxel_um])
-        z, y, x = (
-            np.arange(n, dtype=np.float32) * np.float32(v) for n, v in zip(shape, self.voxel, strict=True)
-        )
+        z, y, x = (np.arange(n, dtype=np.float32) * np.float32(v) for n, v in zip(shape, self.voxel, strict=True))
         self.z, self.y, self.x = z[:, None, None], y[:, None], x[None, :]
 
     def rng(self, stream: str) -> np.random.Generator:
@@ -84,9 +82,7 @@ class Field:
         seen = np.all((index >= 0) & (index < self.shape), axis=1)
         flat = np.ravel_multi_index(tuple(index[seen].T), self.shape)
         kept = None if weights is None else weights[seen]
-        return (
-            np.bincount(flat, kept, minlength=int(np.prod(self.shape))).reshape(self.shape).astype(np.float32)
-        )
+        return np.bincount(flat, kept, minlength=int(np.prod(self.shape))).reshape(self.shape).astype(np.float32)
 
     def tubes(self, points: np.ndarray, step: float, radius: float) -> np.ndarray:
         """Draw filaments, points `step` apart, as Gaussian tubes; a straight one peaks at about 1."""

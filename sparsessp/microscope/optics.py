@@ -74,9 +74,7 @@ def transfer_functions(
     return turned(-2 * along.imag, -1), turned(-2 * along.real, 1)
 
 
-def brightfield_image(
-    index: np.ndarray, absorption: np.ndarray, voxel_um: float, optics: Brightfield
-) -> np.ndarray:
+def brightfield_image(index: np.ndarray, absorption: np.ndarray, voxel_um: float, optics: Brightfield) -> np.ndarray:
     """Noise-free brightfield stack under even light, (D, H, W), in units of the mean intensity.
 
     Args:
@@ -88,8 +86,7 @@ def brightfield_image(
     margin = min(round(_MARGIN_UM / voxel_um), min(index.shape[1:]) - 1)
     above = index.shape[0] // 2
     shape = tuple(
-        fft.next_fast_len(n, real=True)
-        for n in (2 * index.shape[0], *(n + 2 * margin for n in index.shape[1:]))
+        fft.next_fast_len(n, real=True) for n in (2 * index.shape[0], *(n + 2 * margin for n in index.shape[1:]))
     )
     before = (above, margin, margin)
     pad = [(b, total - n - b) for b, total, n in zip(before, shape, index.shape, strict=True)]

@@ -189,10 +189,7 @@ class Scene:
         owner, start = self._scattered(rng, 110, spread=(2.0, 3.2, 3.2))
         heading = rng.standard_normal(start.shape) * [0.5, 1, 1]
         points, walk = self._walk(rng, start, heading, (30, 70), wobble=0.1)
-        tubes = (
-            self.field.tubes(points[self.cells.hold(points, owner[walk])], _STEP, radius=0.145)
-            * self.cytoplasm
-        )
+        tubes = self.field.tubes(points[self.cells.hold(points, owner[walk])], _STEP, radius=0.145) * self.cytoplasm
         height = 0.75 + 0.25 * np.clip(1 - np.abs(self.cells.above_bottom - 4.1) / 6.4, 0, 1)
         return self.cytoplasm * (0.9 + 0.35 * tubes / tubes.std()) * height
 

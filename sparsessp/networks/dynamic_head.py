@@ -19,7 +19,11 @@ _CONTROLLER_SCALE = 0.1
 
 
 class OneHot(nn.Module):
-    """Task indices to one-hot codes."""
+    """Task indices to one-hot codes, scaled by sqrt(T) to a mean square of 1, like an image feature.
+
+    Unscaled, the task reaches the controller too weakly to tell structures apart in few steps: after
+    200 steps on the simulated data the nucleolus' R2 is .00 instead of .32.
+    """
 
     def __init__(self, tasks: int):
         super().__init__()
@@ -27,7 +31,7 @@ class OneHot(nn.Module):
 
     def forward(self, task_B: Tensor) -> Tensor:
         """Return (B, T)."""
-        return one_hot(task_B, self.tasks)
+        return one_hot(task_B, self.tasks) * self.tasks**0.5
 
 
 class DynamicHead(nn.Module):

@@ -77,8 +77,7 @@ class MultiNetwork(nn.Module):
     def forward(self, view_B1DHW: Tensor, task_B: Tensor) -> Tensor:
         """Predict as `Network.forward` does, each sample by its structure's network."""
         parts = [
-            self.networks[int(task)](view[None], task[None])
-            for view, task in zip(view_B1DHW, task_B, strict=True)
+            self.networks[int(task)](view[None], task[None]) for view, task in zip(view_B1DHW, task_B, strict=True)
         ]
         return torch.cat(parts)
 

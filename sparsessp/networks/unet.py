@@ -68,9 +68,7 @@ class Decoder(nn.Module):
         self.skips = nn.ModuleList(method.skip(n, k, c) or nn.Identity() for k, c in enumerate(channels, 1))
         outputs = (channels[0], *channels[:3])
         site = Site("decoder", n)
-        self.blocks = nn.ModuleList(
-            ResidualBlock(method, site, channels[k], outputs[k]) for k in range(4)
-        )
+        self.blocks = nn.ModuleList(ResidualBlock(method, site, channels[k], outputs[k]) for k in range(4))
 
     def _enter(self, k: int, feature_BC: Tensor, up_BC: Tensor | None, code: Code) -> Tensor:
         skip = self.skips[k]

@@ -53,9 +53,7 @@ def write_report(
         raise SparseSSPError(f"{results}: none of the {len(experiments)} declared runs has a scores.csv")
     volumes = scores["volume"].nunique()
     if volumes != labels.test:
-        raise SparseSSPError(
-            f"{results}: scores are of {volumes} volumes; the data set has {labels.test} test volumes"
-        )
+        raise SparseSSPError(f"{results}: scores are of {volumes} volumes; the data set has {labels.test} test volumes")
     summary = summarise(scores)
 
     tables = {f"table{number}": comparison(number, summary, labels) for number in COMPARISONS}
@@ -73,8 +71,7 @@ def write_report(
 
 def _metrics(summary: pd.DataFrame) -> str:
     scores = {
-        name: {metric: round(mean(summary, name, metric, ALL), 6) for metric in METRICS}
-        for name in summary.index
+        name: {metric: round(mean(summary, name, metric, ALL), 6) for metric in METRICS} for name in summary.index
     }
     return json.dumps(scores, indent=2) + "\n"
 

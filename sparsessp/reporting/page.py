@@ -103,9 +103,7 @@ def _headline(labels: Labels, experiments: Mapping[str, Mapping[str, Any]], summ
     comparable = [(name, floor) for name, floor in pairs if floor in summary.index]
     above = sum(mean(summary, name, "R2") > mean(summary, floor, "R2") for name, floor in comparable)
     if comparable:
-        lines[-1] += (
-            f" {above} of {len(comparable)} have a higher R² than the linear regression at their ratio."
-        )
+        lines[-1] += f" {above} of {len(comparable)} have a higher R² than the linear regression at their ratio."
     return "\n".join(lines)
 
 
@@ -207,9 +205,7 @@ def _table7(frame: pd.DataFrame) -> str:
 
 
 def _baseline_caption(frame: pd.DataFrame, labels: Labels) -> str:
-    ceiling = (
-        " Ceiling: R² of a perfect prediction, since the targets are noisy." if "ceiling_R2" in frame else ""
-    )
+    ceiling = " Ceiling: R² of a perfect prediction, since the targets are noisy." if "ceiling_R2" in frame else ""
     return (
         "**R² by structure of TGNet 3-to-2D and of a per-voxel linear regression on the same sparse "
         f"brightfield** ({labels.setting}). Mean over the test volumes of each structure; All: over all "

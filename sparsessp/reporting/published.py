@@ -73,9 +73,7 @@ def _values() -> dict[tuple[int, int, int, str, str], float]:
     frame = load_published()
     values = frame.set_index(["table", "row", "ratio", "structure", "metric"])["value"].to_dict()
     structures = frame[(frame["table"] == 7) & ~frame["structure"].isin([ALL, DELTA_IMP])]
-    for (number, ratio, metric), mean in (
-        structures.groupby(["row", "ratio", "metric"])["value"].mean().items()
-    ):
+    for (number, ratio, metric), mean in structures.groupby(["row", "ratio", "metric"])["value"].mean().items():
         values[7, number, ratio, STRUCTURE_MEAN, metric] = mean
     return values
 
@@ -95,9 +93,7 @@ def published(row: PublishedRow, ratio: int, metric: str, group: str = ALL) -> f
 
 def printed_ratios(row: PublishedRow) -> list[int]:
     """Ratios at which the paper prints this row, ascending."""
-    return sorted(
-        {ratio for table, number, ratio, *_ in _values() if (table, number) == (row.table, row.number)}
-    )
+    return sorted({ratio for table, number, ratio, *_ in _values() if (table, number) == (row.table, row.number)})
 
 
 def winner(table: int) -> PublishedRow:

@@ -71,9 +71,7 @@ def load_scores(results: Path, names: Iterable[str]) -> pd.DataFrame:
         frame.insert(0, "experiment", name)
         if parts and _volumes(frame) != _volumes(parts[0]):
             other = results / parts[0]["experiment"].iloc[0] / "scores.csv"
-            raise SparseSSPError(
-                f"{path}: scores {len(frame)} volumes that are not the {len(parts[0])} of {other}"
-            )
+            raise SparseSSPError(f"{path}: scores {len(frame)} volumes that are not the {len(parts[0])} of {other}")
         parts.append(frame)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["experiment", *COLUMNS])
 
@@ -93,9 +91,7 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     scores = scores.rename(columns=dict(zip(NUMBERS, METRICS, strict=True)))
     order = scores["experiment"].unique()
     per_structure = scores.groupby(["experiment", "structure"])[list(METRICS)].mean()
-    groups = {
-        key: per_structure.xs(key, level="structure") for key in KEYS if key in set(scores["structure"])
-    }
+    groups = {key: per_structure.xs(key, level="structure") for key in KEYS if key in set(scores["structure"])}
     groups[ALL] = scores.groupby("experiment")[list(METRICS)].mean()
     groups[STRUCTURE_MEAN] = per_structure.groupby("experiment").mean()
     if BASE in order:

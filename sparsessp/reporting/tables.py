@@ -91,9 +91,7 @@ def baseline(
     frame = pd.DataFrame({"structure": groups})
     for ratio in labels.ratios:
         frame[f"linear_ratio{ratio}_R2"] = [mean(summary, linear(ratio), "R2", group) for group in groups]
-        frame[f"tgnet_ratio{ratio}_R2"] = [
-            mean(summary, f"{TGNET}-r{ratio}", "R2", group) for group in groups
-        ]
+        frame[f"tgnet_ratio{ratio}_R2"] = [mean(summary, f"{TGNET}-r{ratio}", "R2", group) for group in groups]
     if ceilings is not None:
         volumes = scores.drop_duplicates("volume")["structure"]
         possible = {key: ceilings.get(key, float("nan")) for key in KEYS}

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from omegaconf import ListConfig, DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 # DVC runs from its own program, which does not look for packages beside dvc.yaml.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))

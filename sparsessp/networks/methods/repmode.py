@@ -68,8 +68,9 @@ class MixtureConv(nn.Module):
         for weight, conv, size in zip(weights[len(self.convs) :], self.pools, self._pool_sizes, strict=True):
             # An average pool's kernel is constant: broadcast into its box, not written out.
             box = weight * conv / size**self.n
-            whole = size == self.kernel
-            merged = merged + (box if whole else _centred(box.expand(*box.shape[:3], *[size] * self.n), self.kernel, self.n))
+            if size < self.kernel:
+                box = _centred(box.expand(*box.shape[:3], *[size] * self.n), self.kernel, self.n)
+            merged = merged + box
         return merged
 
     def forward(self, x_BC: Tensor, code: tuple[Tensor, Tensor]) -> Tensor:

@@ -1,0 +1,49 @@
+# Needs only Python 3.11 or later, git and make. `make help` lists what there is.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+READY := .venv/.ready
+
+.PHONY: help demo test check smoke lock montage
+
+help:
+	@echo "make demo     environment, then the whole pipeline at the default scale (some minutes)"
+	@echo "make test     environment, then the tests"
+	@echo "make check    style, and params.yaml against pipeline/conf"
+	@echo "make smoke    the whole pipeline at smoke scale in a temporary clone"
+	@echo "make lock     write requirements.lock anew from pyproject.toml"
+	@echo "make montage  draw docs/images/microscope.png anew"
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or later is needed; name one with make PYTHON=...')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --no-deps
+	touch $(READY)
+
+demo: $(READY)
+	$(RUN) dvc repro
+	@echo "Done. Read reports/README.md"
+
+test: $(READY)
+	$(RUN) python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(RUN) python -m pipeline.compose --check
+	$(RUN) dvc status -q data.dvc
+
+smoke: $(READY)
+	rm -rf .scratch/smoke && git clone --quiet . .scratch/smoke
+	cd .scratch/smoke && $(RUN) python -m pipeline.compose scale=smoke && $(RUN) dvc repro
+	@echo "Done. Look at .scratch/smoke/reports/README.md"
+
+lock:
+	rm -rf .scratch/lock && $(PYTHON) -m venv .scratch/lock
+	.scratch/lock/bin/python -m pip install --quiet torch==2.13.0
+	.scratch/lock/bin/python -m pip install --quiet -e ".[dev]"
+	{ echo "# Exact versions for a reproducible run; written by \`make lock\` from pyproject.toml."; \
+	  .scratch/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
+
+montage: $(READY)
+	$(RUN) python -m sparsessp.microscope.montage docs/images/microscope.png
