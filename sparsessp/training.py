@@ -153,7 +153,7 @@ class _Run:
         view, target, task = view.to(self.device), target.to(self.device), task.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             loss = F.mse_loss(self.network(view, task).float(), target)
-        value = float(loss)
+        value = loss.item()
         if not math.isfinite(value):
             raise SparseSSPError(
                 f"{self.network.settings.name}: the loss is {value} at iteration {self.done + 1}; the data "

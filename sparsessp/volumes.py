@@ -73,19 +73,22 @@ def read_volume(path: Path) -> Volume:
             if tiff.ome_metadata is None:
                 raise SparseSSPError(f"{path}: no OME metadata; expected an OME-TIFF with axes CZYX")
             ome = tifffile.xml2dict(tiff.ome_metadata)["OME"]
-            voxels = tifffile.memmap(path, mode="r")
-    except (tifffile.TiffFileError, ValueError, KeyError, OSError) as error:
+        voxels = tifffile.memmap(path, mode="r")
+        pixels = ome["Image"]["Pixels"]
+        channels = pixels["Channel"] if isinstance(pixels["Channel"], list) else [pixels["Channel"]]
+        items = ome["StructuredAnnotations"]["MapAnnotation"]["Value"].get("M", [])
+        return Volume(
+            voxels.reshape(len(channels), pixels["SizeZ"], pixels["SizeY"], pixels["SizeX"]),
+            tuple(channel["Name"] for channel in channels),
+            tuple(float(pixels[f"PhysicalSize{axis}"]) for axis in "ZYX"),
+            {item["K"]: str(item["value"]) for item in (items if isinstance(items, list) else [items])},
+        )
+    except KeyError as error:
+        raise SparseSSPError(
+            f"{path}: the OME metadata lack {error}; expected named channels, voxel size and notes"
+        ) from None
+    except (tifffile.TiffFileError, ValueError, OSError) as error:
         raise SparseSSPError(f"{path}: not a readable, uncompressed OME-TIFF ({error})") from error
-    pixels = ome["Image"]["Pixels"]
-    channels = pixels["Channel"] if isinstance(pixels["Channel"], list) else [pixels["Channel"]]
-    shape = (len(channels), pixels["SizeZ"], pixels["SizeY"], pixels["SizeX"])
-    items = ome["StructuredAnnotations"]["MapAnnotation"]["Value"].get("M", [])
-    return Volume(
-        voxels.reshape(shape),
-        tuple(channel["Name"] for channel in channels),
-        tuple(float(pixels[f"PhysicalSize{axis}"]) for axis in "ZYX"),
-        {item["K"]: str(item["value"]) for item in (items if isinstance(items, list) else [items])},
-    )
 
 
 def zscore(stack: np.ndarray, source: str) -> tuple[np.ndarray, float, float]:

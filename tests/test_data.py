@@ -1,0 +1,172 @@
+"""Volumes, splits, views, scores: what goes in comes out, and bad input is named."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from conftest import make_sample
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+from sparsessp.dataset import check_voxels, load_samples, make_views, read_manifest, write_table
+from sparsessp.errors import SparseSSPError
+from sparsessp.evaluation import evaluate, linear_baseline, summary
+from sparsessp.files import sha256, whole
+from sparsessp.metrics import delta_imp, score
+from sparsessp.splits import PARTS, split
+from sparsessp.volumes import TRANSMITTED_LIGHT, Volume, read_volume, sparse_view, write_volume, zscore
+
+
+def volume(seed=0, shape=(2, 10, 12, 14)):
+    voxels = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    return Volume(voxels, (TRANSMITTED_LIGHT, "dna"), (0.29, 0.1, 0.2), {"light_mean": "3.5"})
+
+
+@pytest.fixture
+def collection(tmp_path):
+    rows = []
+    for i in range(4):
+        path = tmp_path / "volumes" / "dna" / f"dna_{i:03d}.ome.tiff"
+        write_volume(path, volume(i))
+        rows.append({"volume": f"dna_{i:03d}", "structure": "dna", "path": f"dna/{path.name}", "sha256": sha256(path)})
+    write_table(tmp_path / "volumes" / "manifest.csv", pd.DataFrame(rows))
+    write_table(tmp_path / "split.csv", split(pd.DataFrame(rows)))
+    return tmp_path
+
+
+def test_a_volume_keeps_its_voxels_size_and_notes(tmp_path):
+    path = tmp_path / "dna_001.ome.tiff"
+    write_volume(path, volume())
+    back = read_volume(path)
+    assert np.array_equal(back.voxels, volume().voxels) and isinstance(back.voxels, np.memmap)
+    assert (back.channels, back.voxel_um, back.notes) == (volume().channels, volume().voxel_um, volume().notes)
+    first = path.read_bytes()
+    write_volume(path, volume())
+    assert path.read_bytes() == first
+    with tifffile.TiffFile(path) as tiff:
+        assert 'PhysicalSizeZ="0.29"' in tiff.ome_metadata
+
+
+def test_broken_volumes_are_named(tmp_path):
+    path = tmp_path / "dna_001.ome.tiff"
+    with pytest.raises(SparseSSPError, match="dna_001.*missing"):
+        read_volume(path)
+    tifffile.imwrite(path, np.zeros((3, 4, 5), np.float32))
+    with pytest.raises(SparseSSPError, match="dna_001.*OME"):
+        read_volume(path)
+    write_volume(path, volume())
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(SparseSSPError, match="dna_001"):
+        read_volume(path)
+
+
+def test_nothing_half_written_stays(tmp_path):
+    target = tmp_path / "file"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), whole(target) as partial:
+        partial.write_text("new, but")
+        raise RuntimeError
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("value", (np.nan, np.inf))
+def test_zscore_refuses_what_is_not_finite(value):
+    stack = np.ones((2, 3, 4))
+    stack[0, 0, 0] = value
+    with pytest.raises(SparseSSPError, match="cell.tiff.*1 of 24"):
+        zscore(stack, "cell.tiff")
+
+
+def test_zscore_refuses_constants_and_nothing():
+    with pytest.raises(SparseSSPError, match="cell.tiff.*every voxel is 7"):
+        zscore(np.full((2, 3, 4), 7.0), "cell.tiff")
+    with pytest.raises(SparseSSPError, match="cell.tiff.*empty"):
+        zscore(np.zeros((0, 3, 4)), "cell.tiff")
+
+
+@given(st.sampled_from((1, 2, 4, 8)), st.integers(1, 70), st.data())
+def test_sparse_view_takes_every_rth_plane(ratio, planes, data):
+    phase = data.draw(st.integers(0, ratio - 1))
+    view = sparse_view(np.arange(planes)[:, None, None], ratio, phase)
+    assert view.ravel().tolist() == list(range(phase, planes, ratio))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(3, 90), st.integers(3, 90))
+def test_split_deals_every_volume_once(first, second):
+    names = [("dna", i) for i in range(first)] + [("nucleolus", i) for i in range(second)]
+    manifest = pd.DataFrame({"volume": [f"{s}_{i}" for s, i in names], "structure": [s for s, _ in names]})
+    dealt = split(manifest)
+    assert dealt["volume"].tolist() == manifest["volume"].tolist()
+    counts = dealt.groupby("structure")["part"].value_counts().unstack(fill_value=0)
+    assert set(counts.columns) == set(PARTS) and (counts > 0).all(axis=None)
+
+
+@pytest.mark.parametrize(("n", "train", "validation", "test"), ((80, 54, 6, 20), (51, 34, 4, 13)))
+def test_split_has_the_papers_counts(n, train, validation, test):
+    manifest = pd.DataFrame({"volume": [f"v{i}" for i in range(n)], "structure": "dna"})
+    assert split(manifest)["part"].value_counts().to_dict() == {"train": train, "validation": validation, "test": test}
+
+
+def test_split_refuses_nothing_doubles_and_too_few():
+    with pytest.raises(SparseSSPError, match="no volume"):
+        split(pd.DataFrame({"volume": [], "structure": []}))
+    with pytest.raises(SparseSSPError, match="'a'.*twice"):
+        split(pd.DataFrame({"volume": ["a", "a", "b"], "structure": "dna"}))
+    with pytest.raises(SparseSSPError, match="'dna' has 2"):
+        split(pd.DataFrame({"volume": ["a", "b"], "structure": "dna"}))
+
+
+def test_views_hold_imaged_planes_only(collection):
+    make_views(collection / "volumes", collection / "views", 4, progress=False)
+    view = read_volume(collection / "views" / "dna" / "dna_000.ome.tiff")
+    assert view.voxels.shape == (1, 3, 12, 14) and view.voxel_um[0] == pytest.approx(4 * 0.29)
+    parts = [
+        load_samples(collection / "volumes", collection / "views", collection / "split.csv", part) for part in PARTS
+    ]
+    assert [len(part) for part in parts] == [2, 1, 1]
+    assert parts[0][0].view_dHW.shape[0] == 3 and parts[0][0].target_DHW.shape[0] == 10
+
+
+def test_bad_collections_are_named(collection):
+    volumes = collection / "volumes"
+    broken = volume(0)
+    broken.voxels[1, 2, 3, 4] = np.nan
+    write_volume(volumes / "dna" / "dna_002.ome.tiff", broken)
+    with pytest.raises(SparseSSPError, match="dna_002.*channel dna.*NaN"):
+        make_views(volumes, collection / "views", 2, progress=False)
+    assert not (collection / "views" / "views.csv").exists()
+    (volumes / "dna" / "dna_001.ome.tiff").unlink()
+    with pytest.raises(SparseSSPError, match="dna_001.*missing"):
+        make_views(volumes, collection / "views", 2, progress=False)
+    (volumes / "manifest.csv").write_text("volume,structure,path,sha256\n")
+    with pytest.raises(SparseSSPError, match="manifest.csv.*empty"):
+        read_manifest(volumes)
+    with pytest.raises(SparseSSPError, match="every voxel is 2"):
+        check_voxels(np.full((2, 2, 2), 2.0), "x")
+
+
+def test_scores_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    target, prediction = rng.standard_normal((2, 5, 6, 7))
+    got = score(prediction, target)
+    assert got.mse == pytest.approx(mean_squared_error(target.ravel(), prediction.ravel()), rel=1e-12)
+    assert got.mae == pytest.approx(mean_absolute_error(target.ravel(), prediction.ravel()), rel=1e-12)
+    assert got.r2 == pytest.approx(r2_score(target.ravel(), prediction.ravel()), rel=1e-9)
+
+
+def test_delta_imp_is_the_papers():
+    # Table 7, All: Multi-Net against TGNet 3-to-2D at r = 2; the inputs carry four digits.
+    assert delta_imp(0.4995, 0.5341, "mse") == pytest.approx(6.4782, abs=0.01)
+    assert delta_imp(0.4693, 0.4337, "r2") == pytest.approx(8.2084, abs=0.01)
+
+
+def test_linear_baseline_is_least_squares():
+    sample = make_sample(2, ratio=1)
+    x, y = sample.view_dHW.astype(float).ravel(), sample.target_DHW.astype(float).ravel()
+    slope, offset = np.polyfit(x, y, 1)
+    got = linear_baseline([sample])(sample)
+    np.testing.assert_allclose(got.ravel(), slope * x + offset, atol=1e-6)  # float32 inputs
+    table = evaluate(linear_baseline([sample]), [sample], "x", progress=False)
+    assert summary(table)["all"]["r2"] == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2, abs=1e-6)

@@ -1,0 +1,153 @@
+"""One contract for every method, topology, interpolation, projection and ratio."""
+
+from itertools import product
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings, NetworkSettings
+from sparsessp.errors import SparseSSPError
+from sparsessp.networks.blocks import fold, one_hot, unfold
+from sparsessp.networks.interpolation import Postfix
+from sparsessp.networks.network import build
+from sparsessp.resources import macs, meta_network, parameters, shapes
+
+SMALL = {"depth": 8, "width": 8, "groups": 4, "embedding": 64, "blocks_3d": 1, "repmode_kernel": 3}
+AXES = tuple(product(TOPOLOGIES, ("prefix", "postfix", "none"), ("3d", "2d"), RATIOS))
+
+
+def legal():
+    """The combinations that settings accept, without a list of them."""
+    found = []
+    for axes in AXES:
+        values = dict(zip(("topology", "interpolation", "projection", "ratio"), axes, strict=True))
+        try:
+            ExperimentSettings.load({"method": "plain", **values}, "test")
+        except SparseSSPError:
+            continue
+        found.append(values)
+    return found
+
+
+LEGAL = legal()
+
+
+def test_exactly_the_sensible_combinations_are_legal():
+    for topology, interpolation, projection, ratio in AXES:
+        encoder, decoder = TOPOLOGIES[topology]
+        expected = not (interpolation == "none" and decoder == 3) and not (projection == "2d" and encoder == decoder)
+        values = {"topology": topology, "interpolation": interpolation, "projection": projection, "ratio": ratio}
+        assert (values in LEGAL) == expected
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_legal_combination_learns(method, capsys):
+    view_tasks = torch.tensor([0, 5, 5])
+    for values in LEGAL:
+        settings = NetworkSettings(method=method, **values, **SMALL)
+        network = build(settings.model_copy(update={"method": "plain"}) if method == "multinet" else settings)
+        view = torch.randn(3, 1, settings.depth // settings.ratio, 32, 32)
+        output = network(view, view_tasks)
+        assert output.shape == (3, 1, settings.depth, 32, 32), settings.name
+        output.square().mean().backward()
+        for name, weight in network.named_parameters():
+            assert weight.grad is not None and weight.grad.isfinite().all(), f"{settings.name}: {name}"
+    with capsys.disabled():
+        print(f"\n{method}: built {len(LEGAL)} combinations, {len(LEGAL) * len(METHODS)} over all methods")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_full_width_shapes(method):
+    for values in LEGAL:
+        network = meta_network(NetworkSettings(method=method, **values))
+        assert shapes(network)[-1] == ("prediction", (1, 32, 128, 128))
+
+
+# GMACs and parameters in millions of one 32 x 128 x 128 patch, worked out layer by layer for the
+# design in docs/methods.md; 3d, 3to2d, 2to3d, 2d.
+COSTS = {
+    "plain": ((113.75, 17.29), (76.17, 16.20), (40.07, 4.44), (1.93, 3.19)),
+    "dodnet": ((113.94, 17.33), (76.22, 17.05), (40.26, 4.48), (1.98, 4.04)),
+    "tsns": ((114.77, 18.84), (76.24, 17.76), (41.08, 6.00), (2.00, 4.75)),
+    "condnet": ((114.80, 17.30), (76.18, 16.21), (41.12, 4.46), (1.94, 3.20)),
+    "tgnet": ((114.96, 17.59), (76.29, 17.31), (41.27, 4.66), (2.04, 4.23)),
+    "repmode": ((525.23, 98.38), (347.36, 90.68), (183.78, 20.44), (5.35, 12.56)),
+}
+
+
+@pytest.mark.parametrize("method", COSTS)
+def test_costs(method):
+    for topology, (gmacs, millions) in zip(("3d", "3to2d", "2to3d", "2d"), COSTS[method], strict=True):
+        network = meta_network(NetworkSettings(method=method, topology=topology))
+        # The figures carry two decimals.
+        assert macs(network) / 1e9 == pytest.approx(gmacs, abs=0.0051)
+        assert parameters(network) / 1e6 == pytest.approx(millions, abs=0.0101)
+
+
+def test_fold_is_channel_major_and_undone_by_unfold():
+    x = torch.arange(2 * 3 * 4 * 1 * 1).reshape(2, 3, 4, 1, 1)
+    assert fold(x)[0, :, 0, 0].tolist() == list(range(12))
+    assert torch.equal(unfold(fold(x), 4), x)
+    with pytest.raises(SparseSSPError, match="12.*5"):
+        unfold(fold(x), 5)
+
+
+def test_indivisible_depth_names_both_numbers():
+    settings = NetworkSettings(method="plain", topology="2to3d", depth=16, width=8, groups=4, embedding=64)
+    with pytest.raises(SparseSSPError, match="8 .*16"):
+        build(settings)
+
+
+@pytest.mark.parametrize("kernel", (3, 5))
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_repmode_kernel_is_the_gated_sum_of_its_experts(topology, kernel):
+    settings = {**SMALL, "repmode_kernel": kernel}
+    network = build(NetworkSettings(method="repmode", topology=topology, **settings))
+    conv = network.decoder.blocks[0].conv1
+    convolve, pool = (F.conv3d, F.avg_pool3d) if conv.n == 3 else (F.conv2d, F.avg_pool2d)
+    x = torch.randn(1, conv.convs[0].shape[1], *[9] * conv.n)
+    code = one_hot(torch.tensor([5]), 12)
+    experts = [convolve(x, w, padding=w.shape[-1] // 2) for w in conv.convs]
+    experts += [pool(convolve(x, w), k, 1, k // 2) for w, k in zip(conv.pools, (3, 5), strict=False)]
+    gates = conv.gate(code).view(len(experts), -1).softmax(0)
+    expected = sum(g.view(1, -1, *[1] * conv.n) * y for g, y in zip(gates, experts, strict=True))
+    merged = convolve(x, conv.kernels(code)[0], padding=kernel // 2)
+    torch.testing.assert_close(merged, expected, atol=1e-5, rtol=1e-4)  # float32 sums in another order
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_sample_does_not_depend_on_its_batch_nor_on_the_mode(method):
+    network = build(NetworkSettings(method=method, topology="3to2d", **SMALL))
+    view, tasks = torch.randn(4, 1, 4, 32, 32), torch.tensor([3, 0, 3, 7])
+    with torch.no_grad():
+        together = network(view, tasks)
+        alone = torch.cat([network(view[i : i + 1], tasks[i : i + 1]) for i in range(4)])
+        evaluated = network.eval()(view, tasks)
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-3)  # float32 sums in another order
+    assert torch.equal(together, evaluated)
+
+
+def test_postfix_starts_as_linear_interpolation():
+    deconvolution = Postfix(NetworkSettings(method="plain", topology="3d", ratio=4)).after
+    planes = torch.arange(8.0).reshape(1, 1, 8, 1, 1).expand(1, 1, 8, 3, 3)
+    got = deconvolution(planes)[0, 0, 4:-4, 1, 1]
+    # Plane j stands in the middle of its block of four.
+    torch.testing.assert_close(got, (torch.arange(32.0)[4:-4] - 1.5) / 4)
+
+
+def test_dense_views_make_interpolations_coincide():
+    view, task = torch.randn(1, 1, 8, 32, 32), torch.tensor([2])
+    outputs = [
+        build(NetworkSettings(method="tgnet", topology="3to2d", interpolation=mode, ratio=1, **SMALL), seed=1)(
+            view, task
+        )
+        for mode in ("prefix", "postfix", "none")
+    ]
+    assert torch.equal(outputs[0], outputs[1]) and torch.equal(outputs[0], outputs[2])
+
+
+def test_building_leaves_the_global_generator_alone():
+    before = torch.random.get_rng_state()
+    build(NetworkSettings(method="plain", topology="2d", **SMALL), seed=3)
+    assert torch.equal(before, torch.random.get_rng_state())

@@ -1,0 +1,168 @@
+"""The pipeline as users run it: real DVC in a clone of this checkout."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.code import STAGES, closure, sources
+from pipeline.compose import compose
+from pipeline.params import PARAMS, read_params
+from pipeline.plan import expand
+from sparsessp.config import METHODS
+from sparsessp.errors import SparseSSPError
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = str(Path(sys.executable).parent)
+
+
+def sh(folder, *command, ok=True):
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert not ok or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def test_params_are_what_conf_composes():
+    assert (ROOT / PARAMS).read_text() == compose([])
+
+
+@pytest.mark.parametrize("scale", ("smoke", "demo", "bench", "paper"))
+def test_every_scale_plans_the_papers_runs(scale, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(compose([f"scale={scale}", "ratio=[2,4,8]"]))
+    names = read_params(path).experiments
+    # Table 3: 5 x 4; Table 1: 12 more; Table 2: 2 more; at three ratios; and three dense views.
+    assert len(names) == 3 * (20 + 12 + 2) + 3
+    assert {"tgnet-3to2d-prefix-r8", "dodnet-3to2d-prefix-proj2d-r4", "multinet-3d-prefix-r1"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("override", "allowed"),
+    (
+        ("ratio=3", "1, 2, 4, 8"),
+        ("ratio=[2,3]", "1, 2, 4, 8"),
+        ("ratio=two", "1, 2, 4, 8"),
+        ("methods=[unet]", METHODS[0]),
+        ("scale=huge", "smoke"),
+        ("data=none", "synthetic"),
+        ("structures=[dna,eye]", "golgi_apparatus"),
+        ("scale.training.lr=1", "lr"),
+        ("scale.training.batch=many", "batch"),
+        ("+scale.training.lr=1", "learning_rate"),
+        ("scale.network.groups=7", "groups"),
+    ),
+)
+def test_a_bad_setting_is_refused_with_what_is_allowed(override, allowed):
+    with pytest.raises(SparseSSPError, match=allowed):
+        compose([override])
+
+
+def test_edited_params_are_refused(tmp_path):
+    path = tmp_path / "params.yaml"
+    text = compose([])
+    for old, new, message in (
+        ("ratio: 2\n", "ratio: 4\n", "pipeline.compose"),
+        ("ratio: 2\n", "ratio: 2\nrato: 4\n", "'rato'.*allowed: ratio"),
+        ("  batch: 4\n", "  batch: '4'\n", "batch"),
+    ):
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(SparseSSPError, match=message):
+            read_params(path)
+
+
+def test_an_illegal_plan_is_refused():
+    budget = {"unit": "epochs", "amount": dict.fromkeys(("2d", "3d", "2to3d", "3to2d"), 1)}
+    with pytest.raises(SparseSSPError, match="3D decoder"):
+        expand(2, "all", [{"method": ["tgnet"], "topology": ["3d"], "interpolation": ["none"]}], budget)
+
+
+def test_code_lists_hold_every_file_a_stage_imports():
+    for stage in STAGES:
+        # An import from a fresh interpreter must load no project file that the list lacks.
+        script = (
+            f"import sys, pipeline.{stage}\n"
+            "print('\\n'.join(m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)))"
+        )
+        loaded = {Path(line) for line in sh(ROOT, sys.executable, "-c", script).stdout.splitlines()}
+        ours = {p.relative_to(ROOT) for p in loaded if p.is_relative_to(ROOT) and ".venv" not in p.parts}
+        assert ours <= set(sources(stage)), stage
+    named = {Path(f"sparsessp/networks/methods/{method}.py") for method in METHODS}
+    assert closure(named) - named <= set(sources("train"))
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_import_law():
+    for path in (ROOT / "sparsessp").rglob("*.py"):
+        names = list(imported(path))
+        assert not [n for n in names if n.split(".")[0] in ("pipeline", "dvc", "hydra", "omegaconf")], path
+        if path.parent.name == "methods":
+            assert not [n for n in names if n.startswith("sparsessp.networks.methods")], path
+        if path.parent.name == "reporting" or path.name in ("config.py", "structures.py", "files.py"):
+            assert not [n for n in names if n.split(".")[0] == "torch"], path
+        if path.parent.name == "networks":
+            later = ("training", "inference", "evaluation", "dataset", "crops")
+            assert not [n for n in names if n.startswith(tuple(f"sparsessp.{m}" for m in later))], path
+
+
+def test_describe():
+    done = sh(ROOT, sys.executable, "-m", "sparsessp", "describe", "--method", "plain", "--topology", "3d", "--json")
+    facts = json.loads(done.stdout)
+    assert facts["gmacs"] == pytest.approx(113.75, rel=1e-3) and facts["shapes"][-1]["shape"] == [1, 32, 128, 128]
+    failed = sh(ROOT, sys.executable, "-m", "sparsessp", "describe", "--ratio", "3", ok=False)
+    assert failed.returncode == 1 and "1, 2, 4 or 8" in failed.stderr and "Traceback" not in failed.stderr
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone of this checkout with its uncommitted changes, at smoke scale, reproduced once."""
+    folder = tmp_path_factory.mktemp("clone") / "sparsessp"
+    sh(ROOT, "git", "clone", "--quiet", ".", str(folder))
+    for line in sh(ROOT, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines():
+        source, target = ROOT / line[3:], folder / line[3:]
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    sh(folder, sys.executable, "-m", "pipeline.compose", "scale=smoke", "methods=[tgnet,multinet]")
+    sh(folder, "dvc", "repro")
+    return folder
+
+
+def test_a_real_run_fills_the_tables(clone):
+    table = (clone / "reports" / "tables" / "table3.csv").read_text().splitlines()
+    assert len(table) == 21 and all("nan" not in line for line in table)
+    filled = [line for line in table if line.lower().startswith("tgnet")]
+    assert len(filled) == 4 and all(",," not in line for line in filled)
+    page = (clone / "reports" / "README.md").read_text()
+    assert "simulated" in page and "smoke" in page
+    assert (clone / "reports" / "figures" / "figure4.svg").stat().st_size > 1000
+    untracked = sh(clone, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
+    assert not [line for line in untracked if line.startswith("??") and "artifacts" in line], untracked
+
+
+def test_a_second_run_does_nothing(clone):
+    before = (clone / "dvc.lock").read_bytes()
+    assert "Running" not in sh(clone, "dvc", "repro").stdout
+    assert (clone / "dvc.lock").read_bytes() == before
+
+
+def test_another_ratio_runs_only_what_it_needs(clone):
+    settings = ("-S", "ratio=8", "-S", "scale=smoke", "-S", "methods=[tgnet,multinet]")
+    out = sh(clone, "dvc", "exp", "run", *settings).stdout
+    ran = {line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage")}
+    assert {"resample@8", "train@tgnet-3to2d-prefix-r8", "evaluate@tgnet-3d-prefix-r8", "report"} <= ran
+    assert not ran & {"fetch", "split", "resample@1", "train@multinet-3d-prefix-r1", "train@tgnet-3to2d-prefix-r1"}
+    assert "ratio8_MSE" in (clone / "reports" / "tables" / "table3.csv").read_text()
+    refused = sh(clone, "dvc", "exp", "run", "-S", "ratio=3", ok=False)
+    assert refused.returncode != 0 and "1, 2, 4, 8" in refused.stdout + refused.stderr
