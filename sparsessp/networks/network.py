@@ -76,10 +76,15 @@ class MultiNetwork(nn.Module):
 
     def forward(self, view_B1DHW: Tensor, task_B: Tensor) -> Tensor:
         """Predict as `Network.forward` does, each sample by its structure's network."""
-        parts = [
-            self.networks[int(task)](view[None], task[None]) for view, task in zip(view_B1DHW, task_B, strict=True)
-        ]
-        return torch.cat(parts)
+        output: Tensor | None = None
+        for task in task_B.unique():
+            chosen = task_B == task
+            part = self.networks[int(task)](view_B1DHW[chosen], task_B[chosen])
+            if output is None:
+                output = part.new_empty(len(task_B), *part.shape[1:])
+            output[chosen] = part
+        assert output is not None  # a batch holds at least one sample
+        return output
 
 
 def build(settings: NetworkSettings, seed: int = 0) -> Network | MultiNetwork:
