@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from conftest import make_sample
+from fields import make_field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
@@ -163,7 +163,7 @@ def test_delta_imp_is_the_papers():
 
 
 def test_linear_baseline_is_least_squares():
-    sample = make_sample(2, ratio=1)
+    sample = make_field(2, ratio=1)
     x, y = sample.view_dHW.astype(float).ravel(), sample.target_DHW.astype(float).ravel()
     slope, offset = np.polyfit(x, y, 1)
     got = linear_baseline([sample])(sample)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import make_sample
+from fields import make_field
 
 from sparsessp import checkpoints
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
@@ -56,7 +56,7 @@ def test_same_run_same_bytes(tmp_path, samples):
 
 
 def test_it_learns(tmp_path):
-    samples = [make_sample(3, ratio=1)]
+    samples = [make_field(3, ratio=1)]
     training = TRAINING.model_copy(update={"iterations": 40, "learning_rate": 5e-3, "validate_every": 5})
     network = NETWORK.model_copy(update={"method": "plain", "topology": "3d", "ratio": 1})
     _, history = run(tmp_path, samples, network, training)
