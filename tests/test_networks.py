@@ -124,7 +124,7 @@ def test_a_sample_does_not_depend_on_its_batch_nor_on_the_mode(method):
         together = network(view, tasks)
         alone = torch.cat([network(view[i : i + 1], tasks[i : i + 1]) for i in range(4)])
         evaluated = network.eval()(view, tasks)
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-3)  # float32 sums in another order
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-3)  # float32 sums in another order, 20 layers deep
     assert torch.equal(together, evaluated)
 
 
