@@ -25,8 +25,9 @@ demo: $(READY)
 	$(RUN) dvc repro
 	@echo "Done. Read reports/README.md"
 
+# One thread each: hundreds of tiny networks gain nothing from more.
 test: $(READY)
-	$(RUN) python -m pytest
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest
 
 check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
