@@ -1,51 +1,223 @@
-"""Training, validation and test volumes (section 4.1; RepMode's split, which the paper takes)."""
+"""Training, validation and test volumes (section 4.1; RepMode's split, which the paper takes).
+
+A collection with image lists is split by its lists, so that a part of it is split as all of it is;
+other data by their manifest.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from sparsessp.errors import SparseSSPError
+from sparsessp.structures import structure
 
 PARTS = ("train", "validation", "test")
 SEED = 42
+Rule = Literal["repmode", "plate"]
+RULES: tuple[Rule, ...] = ("repmode", "plate")
 _TRAINING_SHARE = 0.75  # of all volumes, training and validation together
 _TRAIN_SHARE = 0.9  # of those
+_DNA = structure("dna").allen_set
+_DNA_VOLUMES = (54, 6, 20)  # at most, in each part
+
+Cut = tuple[np.ndarray, np.ndarray, np.ndarray]  # positions of the rows of each part, in the split's order
 
 
-def split(manifest: pd.DataFrame, seed: int = SEED) -> pd.DataFrame:
+def base_name(image: str) -> str:
+    """Return the file name in the path of an image, whichever slashes it has."""
+    return re.split(r"[/\\]", image)[-1]
+
+
+def plate(image: str) -> str:
+    """Return the plate that an image was taken from: its file name up to the first underscore."""
+    return base_name(image).split("_")[0]
+
+
+def split(manifest: pd.DataFrame, rule: Rule = "repmode", seed: int = SEED) -> pd.DataFrame:
     """Deal the volumes of each structure to train, validation and test.
 
     A quarter of a structure's volumes is for the test, a tenth of the rest for validation; each part
     holds at least one.
 
     Args:
-        manifest: One row per volume, with the columns `volume` and `structure`.
+        manifest: One row per volume, with the columns `volume` and `structure`, and `plate` if the
+            rule is "plate".
+        rule: "repmode" deals single volumes. "plate" deals whole plates, so that no plate is in two
+            parts; the shares are then as near as the plates allow.
         seed: Of the shuffles.
 
     Returns:
         The columns `volume`, `structure` and `part`, in the manifest's order.
 
     Raises:
-        SparseSSPError: There is no volume, a name stands twice, or a structure has fewer than three.
+        SparseSSPError: There is no volume, a name stands twice, or a structure has too few volumes or
+            plates.
     """
+    _check_names(manifest)
+    column = "plate" if rule == "plate" else "volume"
+    if column not in manifest:
+        raise SparseSSPError(f"the manifest has no column {column!r}, which rule {rule!r} needs")
+    groups = {str(key): rows for key, rows in manifest.groupby("structure", sort=False)}
+    part = pd.Series(index=manifest.index, dtype=object)
+    for key, cut in _cuts({key: rows[column].tolist() for key, rows in groups.items()}, rule, seed).items():
+        for name, positions in zip(PARTS, cut, strict=True):
+            part[groups[key].index[positions]] = name
+    return manifest[["volume", "structure"]].assign(part=part)
+
+
+def split_lists(
+    lists: Mapping[str, pd.DataFrame], rule: Rule = "repmode", seed: int = SEED
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Deal the rows of the image lists to train, validation and test.
+
+    Each set is dealt by itself. The rows of `dna` name images of the other sets: those of a part are
+    drawn from the other sets' images of that part, 54, 6 and 20 of them or as many as there are.
+
+    Args:
+        lists: Image lists by set, with the column `path_czi`; any of the twelve sets.
+        rule: As for `split`; a plate that several sets share is in one part of all of them.
+        seed: Of the shuffles.
+
+    Returns:
+        By set and part the list's own rows, in the split's order.
+
+    Raises:
+        SparseSSPError: A set has too few rows or plates, or no row of `dna` is found for some part.
+    """
+    sets = sorted(name for name in lists if name != _DNA)
+    cuts = _cuts({name: [plate(image) for image in lists[name]["path_czi"]] for name in sets}, rule, seed)
+    dealt = {
+        name: {part: lists[name].iloc[rows].reset_index(drop=True) for part, rows in zip(PARTS, cut, strict=True)}
+        for name, cut in cuts.items()
+    }
+    if _DNA in lists:
+        others = {part: [image for name in sets for image in dealt[name][part]["path_czi"]] for part in PARTS}
+        dealt[_DNA] = {
+            part: _draw(lists[_DNA], pd.Series(others[part], dtype=object), most, part, seed)
+            for part, most in zip(PARTS, _DNA_VOLUMES, strict=True)
+        }
+    return dealt
+
+
+def assign(manifest: pd.DataFrame, lists: Mapping[str, pd.DataFrame], rule: Rule = "repmode") -> pd.DataFrame:
+    """Carry the split of the image lists over to the volumes made of them.
+
+    Args:
+        manifest: One row per volume, with the columns `volume`, `structure` and `image`, the last being
+            the `path_czi` of the row it was made of; some structures or all.
+        lists: All image lists by set, whichever structures the manifest has.
+        rule: As for `split_lists`.
+
+    Returns:
+        The columns `volume`, `structure` and `part`, in the manifest's order, without the volumes of
+        `dna` that were not drawn.
+
+    Raises:
+        SparseSSPError: A name stands twice, an image of the split is missing in the manifest, or one
+            of the manifest in the lists. All are named.
+    """
+    _check_names(manifest)
+    dealt = split_lists(lists, rule)
+    parts: dict[tuple[str, str], str] = {}
+    faults = []
+    for key, volumes in manifest.groupby("structure", sort=False):
+        name = structure(str(key)).allen_set
+        if name not in lists:
+            faults.append(f"structure {key!r} needs the image list of the set {name!r}")
+            continue
+        drawn = {image: part for part in PARTS for image in dealt[name][part]["path_czi"]}
+        here = set(volumes["image"])
+        lost = [image for image in drawn if image not in here]
+        alien = volumes.loc[~volumes["image"].isin(lists[name]["path_czi"]), "volume"]
+        faults += [f"image {image!r} of the list {name} is missing in the manifest" for image in lost]
+        faults += [f"volume {volume!r}: its image is not in the list {name}" for volume in alien]
+        parts |= {(str(key), image): part for image, part in drawn.items()}
+    if faults:
+        raise SparseSSPError("; ".join(faults))
+    part = [parts.get(row) for row in zip(manifest["structure"], manifest["image"], strict=True)]
+    return manifest[["volume", "structure"]].assign(part=part).dropna(subset="part")
+
+
+def _check_names(manifest: pd.DataFrame) -> None:
+    """Refuse a manifest that is empty or names a volume twice."""
     if manifest.empty:
         raise SparseSSPError("the manifest lists no volume; nothing can be split")
     twice = manifest.loc[manifest["volume"].duplicated(), "volume"]
     if len(twice):
         raise SparseSSPError(f"volume {twice.iloc[0]!r} stands twice in the manifest; names must be unique")
-    part = pd.Series(index=manifest.index, dtype=object)
-    for structure, rows in manifest.groupby("structure", sort=False):
-        for name, index in zip(PARTS, _deal(rows.index.to_numpy(), str(structure), seed), strict=True):
-            part[index] = name
-    return manifest[["volume", "structure"]].assign(part=part)
 
 
-def _deal(index: np.ndarray, structure: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shuffle, cut off the test, shuffle the rest again, cut off validation; as RepMode does."""
-    n = len(index)
+def _cuts(labels: Mapping[str, Sequence[str]], rule: Rule, seed: int) -> dict[str, Cut]:
+    """Deal the rows of each group; `labels` are their plates if the rule is "plate"."""
+    if rule not in RULES:
+        raise SparseSSPError(f"rule {rule!r} is unknown; allowed: {', '.join(RULES)}")
+    if rule == "plate":
+        return _deal_plates(labels, seed)
+    return {name: _deal(len(rows), name, seed) for name, rows in labels.items()}
+
+
+def _counts(n: int, name: str) -> tuple[int, int, int]:
+    """Rows of each part of a group of `n`."""
     if n < 3:
-        raise SparseSSPError(f"structure {structure!r} has {n} volumes; a split needs at least 3")
+        raise SparseSSPError(f"{name!r} has {n} volumes; a split needs at least 3")
     training = min(max(round(_TRAINING_SHARE * n), 2), n - 1)
     train = min(max(round(_TRAIN_SHARE * training), 1), training - 1)
-    shuffled = index[np.random.RandomState(seed).permutation(n)]
-    rest = shuffled[:training][np.random.RandomState(seed).permutation(training)]
-    return rest[:train], rest[train:], shuffled[training:]
+    return train, training - train, n - training
+
+
+def _deal(n: int, name: str, seed: int) -> Cut:
+    """Shuffle, cut off the test, shuffle the rest again, cut off validation; as RepMode does."""
+    train, validation, _ = _counts(n, name)
+    shuffled = np.random.RandomState(seed).permutation(n)
+    rest, test = np.split(shuffled, [train + validation])
+    rest = rest[np.random.RandomState(seed).permutation(len(rest))]
+    return rest[:train], rest[train:], test
+
+
+def _deal_plates(plates: Mapping[str, Sequence[str]], seed: int) -> dict[str, Cut]:
+    """Deal whole plates, the largest first, each to the part with the most room left.
+
+    A plate keeps the part that an earlier group gave it; rows keep their order.
+    """
+    part_of: dict[str, int] = {}
+    cuts = {}
+    for name in sorted(plates):
+        sizes = Counter(plates[name])
+        room = list(_counts(len(plates[name]), name))
+        for label in sizes.keys() & part_of.keys():
+            room[part_of[label]] -= sizes[label]
+        fresh = sorted(sizes.keys() - part_of.keys())
+        fresh = [fresh[i] for i in np.random.RandomState(seed).permutation(len(fresh))]
+        fresh.sort(key=lambda label, sizes=sizes: -sizes[label])
+        for left, label in zip(range(len(fresh), 0, -1), fresh, strict=True):
+            empty = set(range(3)) - {part_of.get(other) for other in sizes}
+            # The last plates go where there is none yet: every part holds at least one.
+            part_of[label] = max(sorted(empty) if left <= len(empty) else range(3), key=room.__getitem__)
+            room[part_of[label]] -= sizes[label]
+        parts = np.array([part_of[label] for label in plates[name]])
+        cut = tuple(np.flatnonzero(parts == part) for part in range(3))
+        for part, rows in zip(PARTS, cut, strict=True):
+            if not len(rows):
+                raise SparseSSPError(
+                    f"{name!r}: its {len(sizes)} plates leave no volume for {part}; rule 'plate' needs "
+                    "at least 3 plates that other sets do not share, rule 'repmode' none"
+                )
+        cuts[name] = cut
+    return cuts
+
+
+def _draw(dna: pd.DataFrame, images: pd.Series, most: int, part: str, seed: int) -> pd.DataFrame:
+    """Draw at most `most` rows of `dna` whose image is among `images`; as RepMode does, two shuffles."""
+    rng = np.random.RandomState(seed)
+    walk = images.sample(frac=1, random_state=rng).to_numpy()
+    order = np.arange(len(walk))
+    rng.shuffle(order)
+    rows = {image: row for row, image in enumerate(dna["path_czi"])}
+    drawn = [rows[image] for image in walk[order] if image in rows][:most]
+    if not drawn:
+        raise SparseSSPError(f"{_DNA!r}: none of its images is among the other sets' images of the part {part}")
+    return dna.iloc[drawn].reset_index(drop=True)

@@ -1,20 +1,14 @@
 """The typed form of data/synthetic.yaml: what the synthetic microscope is, and what it takes pictures of."""
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from sparsessp.catalogues import Micrometres, Vector, as_tuple, read_catalogue
 from sparsessp.config import Settings
-from sparsessp.errors import SparseSSPError
 from sparsessp.microscope.scene import PARTS
 from sparsessp.structures import KEYS
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value  # YAML knows no tuples
 
 
 def _large_enough(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -40,8 +34,7 @@ def _all_structures(values: dict[str, float]) -> dict[str, float]:
     return values
 
 
-Micrometres = Annotated[float, Field(gt=0)]
-Shape = Annotated[tuple[int, int, int], BeforeValidator(_as_tuple), AfterValidator(_large_enough)]
+Shape = Annotated[tuple[int, int, int], BeforeValidator(as_tuple), AfterValidator(_large_enough)]
 Contrast = Annotated[dict[str, float], AfterValidator(_known_parts)]
 Ceiling = Annotated[float, Field(gt=0, lt=1)]
 
@@ -70,9 +63,7 @@ class Brightfield(Settings):
 class Fluorescence(Settings):
     """The confocal microscope."""
 
-    psf_um: Annotated[tuple[Micrometres, Micrometres, Micrometres], BeforeValidator(_as_tuple)] = Field(
-        description="standard deviations (z, y, x) of the Gaussian point spread function, um"
-    )
+    psf_um: Vector = Field(description="standard deviations (z, y, x) of the Gaussian point spread function, um")
     background: float = Field(gt=0, description="photons per voxel from elsewhere")
     read_noise: float = Field(ge=0, description="standard deviation of the read-out, photons")
     ceiling: Annotated[dict[str, Ceiling], AfterValidator(_all_structures)] = Field(
@@ -103,18 +94,5 @@ class Catalogue(Settings):
 
 
 def load_catalogue(path: Path) -> Catalogue:
-    """Read and check a catalogue.
-
-    Raises:
-        SparseSSPError: The file is missing or no YAML, or a key or value is not allowed; the message
-            names the file, the key, the value and what is allowed.
-    """
-    try:
-        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SparseSSPError(f"{path}: cannot be read ({error.strerror})") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise SparseSSPError(f"{path}: no valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(values, dict):
-        raise SparseSSPError(f"{path}: holds {values!r}; expected keys: {', '.join(Catalogue.model_fields)}")
-    return Catalogue.load(values, str(path), strict=True)
+    """Read and check a catalogue, as `read_catalogue` does."""
+    return read_catalogue(Catalogue, path)

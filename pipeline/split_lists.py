@@ -1,0 +1,47 @@
+"""Write the split of image lists as lists: OUT/SET/train.csv, val.csv and test.csv.
+
+Any of the twelve lists will do; the rows of dna are drawn from the sets that are there.
+
+Example:
+  python -m pipeline.split_lists --csv-dir lists --out split
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sparsessp.allencell.catalogue import SETS
+from sparsessp.allencell.lists import faults, read_list
+from sparsessp.arguments import main
+from sparsessp.dataset import write_table
+from sparsessp.errors import SparseSSPError
+from sparsessp.splits import PARTS, RULES, split_lists
+
+FILES = dict(zip(PARTS, ("train.csv", "val.csv", "test.csv"), strict=True))
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Split the lists."""
+    parser = argparse.ArgumentParser(
+        "python -m pipeline.split_lists", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--csv-dir", type=Path, required=True, help="folder with the lists, SET.csv each")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--rule", choices=RULES, default=RULES[0], help="deal single images, or whole plates (default %(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    paths = sorted(options.csv_dir.glob("*.csv"))
+    if not paths:
+        raise SparseSSPError(f"{options.csv_dir}: no image list; expected SET.csv, SET one of {', '.join(SETS)}")
+    lists = {path.stem: read_list(path) for path in paths}
+    if bad := faults(lists):
+        raise SparseSSPError("\n".join([f"{options.csv_dir}: {len(bad)} bad rows", *bad]))
+    for name, parts in split_lists(lists, options.rule).items():
+        for part, rows in parts.items():
+            write_table(options.out / name / FILES[part], rows)
+
+
+if __name__ == "__main__":
+    main(run, sys.argv[1:])

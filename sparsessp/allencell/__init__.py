@@ -1,0 +1,7 @@
+"""The AllenCell label-free collection: from its archives to prepared volumes and their manifest.
+
+`catalogue` says where the data is, `lists` which images and channels are wanted, `download` brings
+the archives from their `sources`, `lock` holds them to their sums, `archive` and `images` read them,
+`preparation` does what the paper does to the voxels, `fingerprint` checks it, and `dataset` puts all
+of it together. Nothing here imports torch.
+"""
