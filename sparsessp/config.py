@@ -4,7 +4,7 @@ Nothing here imports torch, so that a plan of hundreds of runs is checked in a m
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -45,10 +45,10 @@ def describe_errors(model: type[BaseModel], error: ValidationError) -> str:
     """Say each fault of a pydantic error in one line: key, value and what is allowed."""
     lines = []
     for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"])
+        keys, parent = _place(model, fault["loc"])
+        key = ".".join(keys)
         if fault["type"] == "extra_forbidden":
-            fields = _fields_at(model, fault["loc"][:-1])
-            lines.append(f"unknown key {key!r} (value {fault['input']!r}); allowed: {', '.join(fields)}")
+            lines.append(f"unknown key {key!r} (value {fault['input']!r}); allowed: {', '.join(parent.model_fields)}")
         elif fault["type"] == "missing":
             lines.append(f"key {key!r} is missing")
         elif not key:
@@ -58,17 +58,28 @@ def describe_errors(model: type[BaseModel], error: ValidationError) -> str:
     return "; ".join(lines)
 
 
-def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields of the nested model at `path`."""
+def _place(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
+    """Keys of a pydantic path, without the tags by which it names one of several models, and the last key's model."""
+    keys: list[str] = []
+    parent: Any = model
     current: Any = model
+    tagged: dict[str, Any] = {}
     for part in path:
-        annotation = current.model_fields[part].annotation if part in current.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            # An item of a mapping of models: the one model named in the mapping's type.
-            nested = [a for a in getattr(annotation, "__args__", ()) if hasattr(a, "model_fields")]
-            annotation = nested[0] if nested else current
-        current = annotation
-    return list(current.model_fields)
+        if part in tagged:
+            current, tagged = tagged[str(part)], {}
+            continue
+        keys.append(str(part))
+        parent = current
+        field = current.model_fields.get(part)
+        models = (
+            [a for a in (field.annotation, *get_args(field.annotation)) if hasattr(a, "model_fields")] if field else []
+        )
+        if field and field.discriminator:
+            tagged = {get_args(m.model_fields[field.discriminator].annotation)[0]: m for m in models}
+        elif models:
+            # Of a mapping of models, the one model that its type names.
+            current = models[0]
+    return keys, parent
 
 
 def _number(value: Any) -> Any:
@@ -135,7 +146,8 @@ class ArchitectureSettings(Settings):
     """The size of a network, the same for every experiment of a scale."""
 
     depth: Positive = Field(default=32, description="planes of a patch, target grid")
-    width: Positive = Field(default=32, description="channels of the first level; the paper's is 32")
+    width_3d: Positive = Field(default=32, description="channels of the first level where it is 3D")
+    width_2d: Positive = Field(default=32, description="channels of the first level where it is 2D, which costs little")
     groups: Positive = Field(default=16, description="groups of every group normalisation")
     embedding: Positive = Field(default=256, description="uniform channels U after depth-to-channel")
     blocks_3d: Positive = Field(default=2, description="residual blocks in each 3D encoder level below the first")
@@ -149,9 +161,15 @@ class ArchitectureSettings(Settings):
 
     @model_validator(mode="after")
     def _grouped(self) -> Self:
-        if self.width % self.groups:
-            raise ValueError(f"width {self.width} is no multiple of groups {self.groups}")
+        for key in ("width_3d", "width_2d"):
+            if getattr(self, key) % self.groups:
+                raise ValueError(f"{key} {getattr(self, key)} is no multiple of groups {self.groups}")
         return self
+
+    def widths(self, n: int) -> tuple[int, ...]:
+        """Channels of the five levels in `n` dimensions: 32, 64, 128, 256, 256 for a first width of 32."""
+        first = self.width_3d if n == 3 else self.width_2d
+        return (first, 2 * first, 4 * first, 8 * first, 8 * first)
 
 
 class NetworkSettings(ExperimentSettings, ArchitectureSettings):
@@ -177,8 +195,15 @@ class TrainingSettings(Settings):
     epochs: Positive | None = Field(default=None, description="passes, one crop of each volume per pass")
     iterations: Positive | None = Field(default=None, description="optimiser steps, over all networks of a run")
     batch: Positive = Field(default=8, description="crops per step")
+    micro_batch: Positive | None = Field(
+        default=None, description="crops whose gradients are held at once, all by default; fewer need less memory"
+    )
+    checkpointing: bool = Field(
+        default=False, description="recompute the blocks' features in the backward pass: less memory, more time"
+    )
     patch: Positive = Field(default=128, description="rows and columns of a crop")
     learning_rate: float = Field(default=1.0e-4, gt=0, description="of Adam; the highest of the schedule")
+    beta2: float = Field(default=0.999, gt=0, lt=1, description="of Adam: how long it remembers squared gradients")
     schedule: Literal["constant", "one_cycle"] = Field(
         default="constant", description="of the learning rate; constant in the paper, one_cycle for short budgets"
     )

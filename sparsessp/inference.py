@@ -4,17 +4,19 @@ Windows are placed in units of imaged planes, the last one included, so that no 
 a plane that was not imaged. Any volume is possible, one shorter than a window too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import product
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d
-from torch import Tensor
+from torch import Tensor, nn
 
-from sparsessp.networks.network import MultiNetwork, Network
+from sparsessp.networks.network import MultiNetwork, Network, specialised
 
-_WINDOWS_AT_ONCE = 8
+# Voxels of the windows that a device computes at once: on a CPU one of the paper's windows, which is as
+# fast as several; on CUDA eight, a training batch, so that it fits where training fitted.
+_VOXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**22}
 
 
 def starts(length: int, window: int, step: int) -> list[int]:
@@ -23,66 +25,69 @@ def starts(length: int, window: int, step: int) -> list[int]:
 
 
 def gaussian(size: int) -> np.ndarray:
-    """Weights of one axis: a unit pulse in the middle, blurred by size / 8, highest value 1.
+    """Weights of one axis: a Gaussian about the middle, sigma = size / 8, highest value 1.
 
-    Where the blur has died out the smallest weight left is taken, so that no voxel goes unseen.
+    Beyond four sigma, where blurring a pulse (the paper's way) leaves nothing, the smallest weight
+    left is taken, so that no voxel goes unseen.
     """
-    pulse = np.zeros(size)
-    pulse[size // 2] = 1
-    weight = gaussian_filter1d(pulse, size / 8, mode="constant")
-    weight /= weight.max()
-    return np.maximum(weight, weight[weight > 0].min())
-
-
-def window_weight(shape: tuple[int, int, int]) -> Tensor:
-    """Weight of each voxel of a window (D, H, W), highest in the middle, float32, never 0."""
-    z, y, x = (gaussian(size) for size in shape)
-    weight = z[:, None, None] * y[:, None] * x
-    smallest = np.finfo(np.float32).tiny
-    return torch.from_numpy(np.maximum(weight, smallest).astype(np.float32))
+    sigma = size / 8
+    distance = np.minimum(np.abs(np.arange(size) - size // 2), int(4 * sigma + 0.5))
+    return np.exp(-0.5 * (distance / sigma) ** 2)
 
 
 def predict(
     network: Network | MultiNetwork,
     view_dHW: np.ndarray,
     planes: int,
-    task: int,
+    task: int | Sequence[int],
     window: int,
     overlap: float = 0.5,
 ) -> np.ndarray:
-    """Predict one structure of a whole volume.
+    """Predict one structure, or several, of a whole volume.
+
+    Several are predicted in one pass: each window is computed once as far as no task conditions it.
 
     Args:
         network: In any mode, on any device; bfloat16 autocast on CUDA, float32 on a CPU.
         view_dHW: Imaged planes, z-scored, plane j standing for planes j r to j r + r - 1.
         planes: Planes D of the prediction.
-        task: Index of the structure.
+        task: Index of the structure, or of each of several.
         window: Rows and columns of a window; its planes are the network's depth.
         overlap: Of neighbouring windows, as a fraction of a window.
 
     Returns:
-        (D, H, W) float32, z-scored like the targets.
+        (D, H, W) float32, z-scored like the targets; (T, D, H, W) for several tasks.
     """
     settings = network.settings
     r, depth = settings.ratio, settings.depth
     height, width = view_dHW.shape[1:]
+    tasks = [task] if isinstance(task, int) else list(task)
     # Pad to whole blocks of r planes and to one window at least; the blocks beyond D are cut off again.
     sizes = (max(-(-planes // r), depth // r), max(height, window), max(width, window))
     padding = [(0, size - have) for size, have in zip(sizes, view_dHW.shape, strict=True)]
     view = torch.from_numpy(np.pad(np.asarray(view_dHW, np.float32), padding, mode="edge"))
     cut = (depth // r, window, window)
-    places = list(product(*(starts(n, w, max(1, int(w * (1 - overlap)))) for n, w in zip(sizes, cut, strict=True))))
+    grid = [starts(n, w, max(1, int(w * (1 - overlap)))) for n, w in zip(sizes, cut, strict=True)]
+    grid[0] = [r * j for j in grid[0]]
+    weights = [torch.from_numpy(gaussian(n)).float() for n in (depth, window, window)]
+    weight = weights[0][:, None, None] * weights[1][:, None] * weights[2]
+    total = torch.zeros(len(tasks), sizes[0] * r, *sizes[1:])
     device = next(network.parameters()).device
-    weight = window_weight((depth, window, window))
-    total = torch.zeros(sizes[0] * r, *sizes[1:])
-    weights = torch.zeros_like(total)
-    for chosen in _batches(places, _WINDOWS_AT_ONCE):
-        stack = torch.stack([view[j : j + cut[0], y : y + window, x : x + window] for j, y, x in chosen])
-        for (j, y, x), patch in zip(chosen, _forward(network, stack.to(device), task), strict=True):
-            box = (slice(j * r, j * r + depth), slice(y, y + window), slice(x, x + window))
-            total[box] += weight * patch
-            weights[box] += weight
-    return (total / weights)[:planes, :height, :width].numpy()
+    predictors = _predictors(network, tasks)
+    for chosen in _batches(list(product(*grid)), max(1, _VOXELS_AT_ONCE[device.type] // weight.numel())):
+        boxes = [(slice(z, z + depth), slice(y, y + window), slice(x, x + window)) for z, y, x in chosen]
+        stack = torch.stack([view[z // r :, y, x][: cut[0]] for (z, *_), (_, y, x) in zip(chosen, boxes, strict=True)])
+        for sums, patches in zip(total, _forward(predictors, stack.to(device)), strict=True):
+            for box, patch in zip(boxes, patches, strict=True):
+                sums[box] += weight * patch
+    # Windows stand on a grid and their weight is a product over axes, so its sum is one too.
+    for axis, (places, weight_N) in enumerate(zip(grid, weights, strict=True), start=1):
+        summed = torch.zeros(total.shape[axis])
+        for first in places:
+            summed[first : first + len(weight_N)] += weight_N
+        total /= summed.reshape(-1, *[1] * (3 - axis))
+    result = total[:, :planes, :height, :width].numpy()
+    return result[0] if isinstance(task, int) else result
 
 
 def _batches(places: list[tuple[int, ...]], size: int) -> Iterator[list[tuple[int, ...]]]:
@@ -90,9 +95,27 @@ def _batches(places: list[tuple[int, ...]], size: int) -> Iterator[list[tuple[in
         yield places[first : first + size]
 
 
+Predictor = Callable[[Tensor], Iterable[Tensor]]
+
+
 @torch.inference_mode()
-def _forward(network: Network | MultiNetwork, view_BDHW: Tensor, task: int) -> Tensor:
-    """Predictions of a batch of windows, (B, D, H, W) float32 on the CPU."""
-    task_B = torch.full((len(view_BDHW),), task, device=view_BDHW.device)
-    with torch.autocast(view_BDHW.device.type, torch.bfloat16, enabled=view_BDHW.is_cuda):
-        return network(view_BDHW[:, None], task_B)[:, 0].float().cpu()
+def _predictors(network: Network | MultiNetwork, tasks: Sequence[int]) -> list[Predictor]:
+    """Ways to compute all tasks of a batch: one for all if they share work, else one for each."""
+    if len(tasks) > 1 and isinstance(network, Network) and network.first_conditioned != "encoder":
+        return [partial(network.several, tasks=tasks)]
+    return [
+        partial(_one, specialised(network, task) if isinstance(network, Network) else network, task) for task in tasks
+    ]
+
+
+def _one(network: nn.Module, task: int, view_B1DHW: Tensor) -> list[Tensor]:
+    return [network(view_B1DHW, torch.full((len(view_B1DHW),), task, device=view_B1DHW.device))]
+
+
+@torch.inference_mode()
+def _forward(predictors: Sequence[Predictor], view_BDHW: Tensor) -> Iterator[Tensor]:
+    """Predictions of a batch of windows, task by task, each (B, D, H, W) float32 on the CPU."""
+    for predictor in predictors:
+        with torch.autocast(view_BDHW.device.type, torch.bfloat16, enabled=view_BDHW.is_cuda):
+            for prediction_B1DHW in predictor(view_BDHW[:, None]):
+                yield prediction_B1DHW[:, 0].float().cpu()

@@ -20,12 +20,13 @@ from tqdm import tqdm
 
 from sparsessp import checkpoints
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
-from sparsessp.crops import Patch, batch
+from sparsessp.crops import Crops, Patch
 from sparsessp.dataset import Sample
 from sparsessp.device import default_device
 from sparsessp.errors import SparseSSPError
 from sparsessp.inference import predict
 from sparsessp.metrics import score
+from sparsessp.networks.blocks import ResidualBlock
 from sparsessp.networks.network import MultiNetwork, Network, build
 from sparsessp.structures import STRUCTURES
 
@@ -89,6 +90,42 @@ def _scheduler(optimiser: Adam, schedule: str, steps: int) -> LRScheduler:
     return lr_scheduler.OneCycleLR(optimiser, top, total_steps=steps + 1, cycle_momentum=False)
 
 
+def optimiser(network: Network, training: TrainingSettings) -> Adam:
+    """Adam over the network's weights, all updated by one fused operation."""
+    return Adam(network.parameters(), lr=training.learning_rate, betas=(0.9, training.beta2), fused=True)
+
+
+def learn(network: Network, adam: Adam, view: Tensor, target: Tensor, task: Tensor, micro_batch: int) -> float:
+    """Take one optimiser step on the mean squared error of a batch.
+
+    bfloat16 autocast on CUDA, float32 on a CPU. A loss that is no finite number moves no weight.
+
+    Args:
+        network: In training mode, on the device of the batch.
+        adam: Its optimiser.
+        view: (B, 1, depth / ratio, H, W).
+        target: (B, 1, depth, H, W).
+        task: (B,).
+        micro_batch: Samples whose gradients are held at once; gradients of the parts are summed.
+
+    Returns:
+        The loss of the whole batch.
+    """
+    adam.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=view.device)
+    for parts in zip(*(whole.split(micro_batch) for whole in (view, target, task)), strict=True):
+        part_view, part_target, part_task = parts
+        with torch.autocast(view.device.type, torch.bfloat16, enabled=view.is_cuda):
+            prediction = network(part_view, part_task)
+        loss = F.mse_loss(prediction.float(), part_target) * (len(part_task) / len(task))
+        loss.backward()
+        total += loss.detach()
+    value = total.item()
+    if math.isfinite(value):
+        adam.step()
+    return value
+
+
 class _Run:
     """One network on its way through its budget."""
 
@@ -112,8 +149,12 @@ class _Run:
         self.progress = progress
         self.device = default_device()
         self.network.to(self.device)
-        self.optimiser = Adam(network.parameters(), lr=training.learning_rate)
-        self.patch = Patch(network.settings.depth, training.patch, training.flip)
+        for module in network.modules():
+            if isinstance(module, ResidualBlock):
+                module.checkpointing = training.checkpointing
+        self.optimiser = optimiser(network, training)
+        patch = Patch(network.settings.depth, training.patch, training.flip)
+        self.crops = Crops(train_samples, patch, training.seed, self.device)
         per_epoch = len(train_samples) / training.batch
         self.budget = training.iterations or math.ceil((training.epochs or 0) * per_epoch)
         self.interval = max(1, round(training.validate_every * per_epoch))
@@ -149,19 +190,13 @@ class _Run:
     def _step(self) -> float:
         settings = self.training
         self.network.train()
-        view, target, task = batch(self.train_samples, self.patch, settings.seed, self.done, settings.batch)
-        view, target, task = view.to(self.device), target.to(self.device), task.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            loss = F.mse_loss(self.network(view, task).float(), target)
-        value = loss.item()
+        view, target, task = self.crops.batch(self.done, settings.batch)
+        value = learn(self.network, self.optimiser, view, target, task, settings.micro_batch or settings.batch)
         if not math.isfinite(value):
             raise SparseSSPError(
                 f"{self.network.settings.name}: the loss is {value} at iteration {self.done + 1}; the data "
                 f"are finite, so lower learning_rate (now {settings.learning_rate:g}) in the scale's training section"
             )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
         self.scheduler.step()
         self.done += 1
         return value

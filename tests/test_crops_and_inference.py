@@ -7,16 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sparsessp.config import NetworkSettings
-from sparsessp.crops import Patch, batch, crop
+from sparsessp.config import METHODS, NetworkSettings
+from sparsessp.crops import Crops, Patch, Pool, cut, place
 from sparsessp.dataset import Sample
 from sparsessp.inference import gaussian, predict, starts
+from sparsessp.networks.network import build
 
 
 def ramp(planes, ratio, phase=0, size=8):
     """A sample whose voxels hold the number of their plane."""
     stack = np.broadcast_to(np.arange(planes, dtype=np.float32)[:, None, None], (planes, size, size))
     return Sample("ramp", "dna", 4, stack[phase::ratio], stack, ratio, phase)
+
+
+CPU = torch.device("cpu")
+
+
+def crop(sample, patch, rng):
+    p = place(sample, patch, rng)
+    sizes = (patch.depth // sample.ratio, patch.rows, patch.rows), (patch.depth, patch.rows, patch.rows)
+    return cut(sample.view_dHW, p.view, sizes[0], p.flips), cut(sample.target_DHW, p.target, sizes[1], p.flips)
 
 
 @settings(deadline=None, max_examples=60)
@@ -37,10 +47,26 @@ def test_both_directions_of_z_occur():
 
 def test_an_epoch_visits_each_sample_once_and_is_a_function_of_its_numbers(samples):
     patch = Patch(16, 24, "yx")
-    tasks = torch.cat([batch(samples, patch, 7, step, 1)[2] for step in range(3)])
+    crops = Crops(samples, patch, 7, CPU)
+    tasks = torch.cat([crops.batch(step, 1)[2] for step in range(3)])
     assert sorted(tasks.tolist()) == sorted(s.task for s in samples)
-    late, again = batch(samples, patch, 7, 5, 2), batch(samples, patch, 7, 5, 2)
+    late, again = crops.batch(5, 2), Crops(samples, patch, 7, CPU).batch(5, 2)
     assert all(torch.equal(a, b) for a, b in zip(late, again, strict=True))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_gathered_boxes_equal_cut_ones(data):
+    rng = np.random.default_rng(0)
+    stacks = [rng.standard_normal((5, 7, 9)), rng.standard_normal((6, 4, 8))]
+    stacks = [stack.astype(np.float32) for stack in stacks]
+    size = data.draw(st.tuples(*[st.integers(1, 10)] * 3))
+    chosen = data.draw(st.lists(st.integers(0, 1), min_size=1, max_size=4))
+    starts = [tuple(data.draw(st.integers(0, n - 1)) for n in stacks[i].shape) for i in chosen]
+    flips = [data.draw(st.tuples(*[st.booleans()] * 3)) for _ in chosen]
+    got = Pool(stacks, CPU).boxes(chosen, starts, size, flips)
+    for box, i, start, flip in zip(got, chosen, starts, flips, strict=True):
+        assert np.array_equal(box.numpy(), cut(stacks[i], start, size, flip))
 
 
 class Echo(nn.Module):
@@ -82,3 +108,20 @@ def test_windows_cover_the_axis(length, window, step):
 def test_gaussian_weights(size):
     weight = gaussian(size)
     assert weight.max() == weight[size // 2] == 1 and (weight > 0).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_several_structures_at_once_equal_one_by_one(method):
+    sizes = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1}
+    network = build(NetworkSettings(method=method, topology="3to2d", repmode_kernel=3, **sizes))
+    view = np.random.default_rng(1).standard_normal((5, 40, 33)).astype(np.float32)
+    together = predict(network, view, 9, [3, 0, 7], 32)
+    assert together.shape == (3, 9, 40, 33)
+    for task, prediction in zip((3, 0, 7), together, strict=True):
+        alone = predict(network, view, 9, task, 32)
+        np.testing.assert_allclose(prediction, alone, atol=1e-5)
+        # The network itself, on the one window that covers a corner alone.
+        window = torch.from_numpy(view[None, None, :4, :32, :32])
+        with torch.no_grad():
+            expected = network(window, torch.tensor([task]))[0, 0, 0, 0, 0]
+        assert alone[0, 0, 0] == pytest.approx(float(expected), abs=1e-5)  # float32 sums in another order

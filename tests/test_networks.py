@@ -13,7 +13,7 @@ from sparsessp.networks.interpolation import Postfix
 from sparsessp.networks.network import build
 from sparsessp.resources import macs, meta_network, parameters, shapes
 
-SMALL = {"depth": 8, "width": 8, "groups": 4, "embedding": 64, "blocks_3d": 1, "repmode_kernel": 3}
+SMALL = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1, "repmode_kernel": 3}
 AXES = tuple(product(TOPOLOGIES, ("prefix", "postfix", "none"), ("3d", "2d"), RATIOS))
 
 
@@ -94,7 +94,7 @@ def test_fold_is_channel_major_and_undone_by_unfold():
 
 
 def test_indivisible_depth_names_both_numbers():
-    settings = NetworkSettings(method="plain", topology="2to3d", depth=16, width=8, groups=4, embedding=64)
+    settings = NetworkSettings(method="plain", topology="2to3d", depth=16, width_2d=8, groups=4, embedding=64)
     with pytest.raises(SparseSSPError, match="8 .*16"):
         build(settings)
 

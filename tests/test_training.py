@@ -12,7 +12,15 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.training import train
 
 NETWORK = NetworkSettings(
-    method="dodnet", topology="3to2d", depth=8, width=8, groups=4, embedding=64, blocks_3d=1, repmode_kernel=3
+    method="dodnet",
+    topology="3to2d",
+    depth=8,
+    width_3d=8,
+    width_2d=8,
+    groups=4,
+    embedding=64,
+    blocks_3d=1,
+    repmode_kernel=3,
 )
 TRAINING = TrainingSettings(
     iterations=6, batch=2, patch=24, learning_rate=1e-3, schedule="one_cycle", validate_every=1, flip="zyx"

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from sparsessp.errors import SparseSSPError
 
@@ -62,10 +63,12 @@ def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1) -> Tensor:
 def convolve_each(x_BC: Tensor, kernel_BOI: Tensor, stride: int = 1) -> Tensor:
     """Convolve each sample with a kernel of its own, "same" padding, no bias.
 
-    One grouped convolution: on two cores a training step at 16 to 64 channels takes 1.1 to 1.3 times
-    that of an ordinary convolution, and 4 to 15 times less than a loop over the samples.
+    Kernels of 3 in one grouped convolution, on two cores 2 to 5 times faster than a loop over the
+    samples; kernels of 5 in the loop, there up to 3 times faster than grouped.
     """
     n = kernel_BOI.dim() - 3
+    if kernel_BOI.shape[-1] > 3:
+        return torch.cat([convolve(x, kernel, stride) for x, kernel in zip(x_BC.split(1), kernel_BOI, strict=True)])
     samples, channels = x_BC.shape[:2]
     y_1C = _CONVOLVE[n](
         x_BC.reshape(1, samples * channels, *x_BC.shape[2:]),
@@ -114,10 +117,14 @@ class ResidualBlock(nn.Module):
     """Norm-ReLU-conv twice beside a shortcut, no activation after the sum (section 3.3).
 
     The shortcut is the identity, or norm-ReLU-1x1 conv where channels or size change.
+
+    Attributes:
+        checkpointing: Keep the input alone for the backward pass and compute the rest again.
     """
 
     def __init__(self, parts: Parts, site: Site, ci: int, co: int, stride: int = 1):
         super().__init__()
+        self.checkpointing = False
         self.norm1 = parts.norm(site, ci)
         self.conv1 = parts.conv(site, ci, co, stride)
         self.norm2 = parts.norm(site, co)
@@ -130,6 +137,11 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x_BC: Tensor, code: Code) -> Tensor:
         """Return the block's output, (B, co, ...) at the stride's size."""
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(self._forward, x_BC, code, use_reentrant=False)
+        return self._forward(x_BC, code)
+
+    def _forward(self, x_BC: Tensor, code: Code) -> Tensor:
         h_BC = self.conv1(F.relu(self.norm1(x_BC, code)), code)
         h_BC = self.conv2(F.relu(self.norm2(h_BC, code)), code)
         if self.gate is not None:

@@ -55,8 +55,18 @@ class DynamicHead(nn.Module):
         self.controller = nn.Linear(bottleneck + tasks, sum(self.sizes))
         with torch.no_grad():
             self.controller.weight.mul_(_CONTROLLER_SCALE)
+            self._start_as_layers(self.controller.bias)
         self.norm = Norm(groups, ci)
         self.reduce = plain_conv(n, ci, c, 1, bias=True)
+
+    def _start_as_layers(self, bias: Tensor) -> None:
+        """Let the controller's bias write, before any training, three layers in torch's own initialisation.
+
+        Its own is for a layer of other inputs: it writes layers several times too quiet, three in a row,
+        through which little gradient comes back.
+        """
+        for part, (_, ci) in zip(bias.split(self.sizes), self.layers * 2, strict=True):
+            nn.init.uniform_(part, -(ci**-0.5), ci**-0.5)
 
     def forward(self, x_BC: Tensor, bottleneck_BC: Tensor, code_BT: Tensor) -> Tensor:
         """Return (B, co, ...)."""

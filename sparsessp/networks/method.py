@@ -15,6 +15,7 @@ method it holds. A method never imports another method: what two share belongs t
 """
 
 import importlib
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,6 +24,8 @@ from sparsessp.config import METHODS, NetworkSettings
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.blocks import Code, Conv, Norm, Site, plain_conv
 from sparsessp.structures import STRUCTURES
+
+Part = Literal["encoder", "decoder", "head"]
 
 
 class NoCode(nn.Module):
@@ -51,6 +54,9 @@ class Method:
 
     per_structure = False
     """Whether one network is trained for each structure."""
+
+    first_conditioned: Part = "encoder"
+    """The first part of the network that sees the code; what lies before it is computed once for all tasks."""
 
     def __init__(self, settings: NetworkSettings):
         self.settings = settings

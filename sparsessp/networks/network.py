@@ -1,11 +1,14 @@
 """A network: encoder, bridges, decoder and head, times a method, times an interpolation."""
 
+import copy
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor, nn
 
 from sparsessp.config import NetworkSettings
 from sparsessp.errors import SparseSSPError
-from sparsessp.networks.blocks import fold
+from sparsessp.networks.blocks import Code, fold
 from sparsessp.networks.interpolation import INTERPOLATIONS
 from sparsessp.networks.method import load_method
 from sparsessp.networks.projection import bridge
@@ -24,19 +27,20 @@ class Network(nn.Module):
         super().__init__()
         self.settings = settings
         method = load_method(settings)
+        self.first_conditioned = method.first_conditioned
         encoder, decoder = settings.dimensions
         self.interpolation = INTERPOLATIONS[settings.interpolation](settings)
         planes = self.interpolation.input_depth
         self.code = method.code()
         self.encoder = Encoder(method, encoder, 1 if encoder == 3 else planes, planes)
-        levels = self.encoder.levels
+        levels, channels = self.encoder.levels, settings.widths(decoder)
         self.bridges = nn.ModuleList(
-            bridge(encoder, decoder, level, settings.embedding, settings.projection) for level in levels
+            bridge(encoder, decoder, level, width, settings.embedding, settings.projection)
+            for level, width in zip(levels, channels, strict=True)
         )
-        channels = [level.channels for level in levels]
         self.decoder = Decoder(method, decoder, channels)
         outputs = 1 if decoder == 3 else self.interpolation.output_depth
-        self.head = method.head(decoder, channels[0], outputs, channels[-1])
+        self.head = method.head(decoder, channels[0], outputs, levels[-1].channels)
 
     def forward(self, view_B1DHW: Tensor, task_B: Tensor) -> Tensor:
         """Predict the patch of each sample's task.
@@ -57,13 +61,43 @@ class Network(nn.Module):
                 f"the view has {view_B1DHW.shape[2]} planes; this network takes exactly {planes} "
                 f"(depth {self.settings.depth} at ratio {self.settings.ratio})"
             )
-        encoder, decoder = self.settings.dimensions
         code = self.code(task_B)
+        features = self._encode(view_B1DHW, code)
+        return self._finish(self._decode(features, code), features, code)
+
+    def several(self, view_B1DHW: Tensor, tasks: Sequence[int]) -> Iterator[Tensor]:
+        """Predict several tasks of the same patches, computing once what no task conditions.
+
+        Args:
+            view_B1DHW: As in `forward`.
+            tasks: Task indices.
+
+        Yields:
+            For each task what `forward` returns for it.
+        """
+        features: list[Tensor] | None = None
+        decoded: Tensor | None = None
+        for task in tasks:
+            code = self.code(torch.full((len(view_B1DHW),), task, device=view_B1DHW.device))
+            if features is None or self.first_conditioned == "encoder":
+                features = self._encode(view_B1DHW, code)
+            if decoded is None or self.first_conditioned != "head":
+                decoded = self._decode(features, code)
+            yield self._finish(decoded, features, code)
+
+    def _encode(self, view_B1DHW: Tensor, code: Code) -> list[Tensor]:
+        """Interpolate and encode; the features of levels 1 to 5."""
         x = self.interpolation.before(view_B1DHW)
-        features = self.encoder(fold(x) if encoder == 2 else x, code)
-        bridged = [cross(feature) for cross, feature in zip(self.bridges, features, strict=True)]
-        y = self.head(self.decoder(bridged, code), features[-1], code)
-        return self.interpolation.after(y.unsqueeze(1) if decoder == 2 else y)
+        return self.encoder(fold(x) if self.settings.dimensions[0] == 2 else x, code)
+
+    def _decode(self, features: list[Tensor], code: Code) -> Tensor:
+        """Cross the bridges and decode; the last feature."""
+        return self.decoder([cross(f) for cross, f in zip(self.bridges, features, strict=True)], code)
+
+    def _finish(self, decoded_BC: Tensor, features: list[Tensor], code: Code) -> Tensor:
+        """Head and interpolation; (B, 1, depth, H, W)."""
+        y = self.head(decoded_BC, features[-1], code)
+        return self.interpolation.after(y.unsqueeze(1) if self.settings.dimensions[1] == 2 else y)
 
 
 class MultiNetwork(nn.Module):
@@ -85,6 +119,21 @@ class MultiNetwork(nn.Module):
             output[chosen] = part
         assert output is not None  # a batch holds at least one sample
         return output
+
+
+def specialised(network: Network, task: int) -> Network:
+    """Return the network for one task, with what that task alone decides computed once.
+
+    RepMode's kernels are merged (its re-parameterisation); every other weight is shared with the
+    original, which stays as it was. It follows no later change of the weights.
+    """
+    copied = copy.deepcopy(network, {id(weight): weight for weight in network.parameters()})
+    code = network.code(torch.tensor([task], device=next(network.parameters()).device))
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            if hasattr(child, "merged"):
+                setattr(parent, name, child.merged(code))
+    return copied
 
 
 def build(settings: NetworkSettings, seed: int = 0) -> Network | MultiNetwork:

@@ -15,11 +15,6 @@ from sparsessp.networks.method import Method
 _UPSAMPLE = {2: "bilinear", 3: "trilinear"}
 
 
-def widths(first: int) -> tuple[int, ...]:
-    """Channels of the five levels: 32, 64, 128, 256, 256 for a first width of 32."""
-    return (first, 2 * first, 4 * first, 8 * first, 8 * first)
-
-
 def depths(planes: int) -> tuple[int, ...]:
     """Planes of the five levels for an input of `planes`, never below one."""
     ladder = [planes]
@@ -36,7 +31,7 @@ class Encoder(nn.Module):
         settings = method.settings
         site = Site("encoder", n)
         blocks = settings.blocks_3d if n == 3 else settings.blocks_2d
-        width = widths(settings.width)
+        width = settings.widths(n)
         self.levels = tuple(Level(*level) for level in zip(width, depths(planes), strict=True))
         self.stem = plain_conv(n, channels, width[0], 3)
         self.stages = nn.ModuleList([nn.ModuleList([ResidualBlock(method, site, width[0], width[0])])])

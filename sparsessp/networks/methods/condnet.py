@@ -40,6 +40,8 @@ class ConditionedConv(nn.Module):
 class Conditioning(Method):
     """Constant maps in the decoder, where its authors found them best."""
 
+    first_conditioned = "decoder"
+
     def code(self) -> nn.Module:
         """One number per task."""
         return Lookup(self.tasks)

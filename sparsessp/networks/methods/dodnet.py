@@ -12,6 +12,8 @@ from sparsessp.networks.method import Method
 class Conditioning(Method):
     """Only the head is conditioned."""
 
+    first_conditioned = "head"
+
     def code(self) -> nn.Module:
         """One-hot."""
         return OneHot(self.tasks)

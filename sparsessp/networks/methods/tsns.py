@@ -89,6 +89,8 @@ class ConditionalUnit(nn.Module):
 class Conditioning(Method):
     """Conditional norms in the decoder and before the head, conditional units on all five features."""
 
+    first_conditioned = "decoder"
+
     @property
     def _code_size(self) -> int:
         return self.tasks * _ONES_PER_TASK
