@@ -8,7 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.plan import as_methods, as_ratios, expand, ratios_in_use
+from pipeline.data import DataParams, Structures
+from pipeline.grid import as_methods, as_ratios, expand, ratios_in_use
 from sparsessp.config import (
     METHODS,
     TOPOLOGIES,
@@ -20,33 +21,8 @@ from sparsessp.config import (
     TrainingSettings,
 )
 from sparsessp.errors import SparseSSPError
-from sparsessp.structures import KEYS
 
 PARAMS = Path("params.yaml")
-
-
-class SourceParams(Settings):
-    """What stage fetch acquires."""
-
-    catalogue: str
-    size: str
-    structures: Literal["all"] | list[str]
-
-    @field_validator("structures")
-    @classmethod
-    def _known(cls, value: str | list[str]) -> str | list[str]:
-        unknown = [key for key in value if key not in KEYS] if isinstance(value, list) else []
-        if unknown or not value:
-            raise ValueError(f"{unknown or value} is not allowed; allowed: all, or a list of {', '.join(KEYS)}")
-        return value
-
-
-class DataParams(Settings):
-    """Where the volumes come from."""
-
-    name: str
-    simulated: bool
-    source: SourceParams
 
 
 class BudgetParams(Settings):
@@ -73,6 +49,7 @@ class TrainingParams(Settings):
     batch: int
     patch: int
     learning_rate: float
+    beta2: float
     schedule: str
     validate_every: int
     flip: str
@@ -109,7 +86,7 @@ class Params(Settings):
 
     ratio: int | list[int]
     methods: str | list[str]
-    structures: str | list[str]
+    structures: Structures
     data: DataParams
     scale: ScaleParams
     plan: PlanParams
@@ -145,18 +122,27 @@ class Params(Settings):
             raise ValueError(str(error)) from None
 
 
+def parse_params(text: str, source: str) -> Params:
+    """Check the text of params.yaml; `source` is what to call it in an error.
+
+    Raises:
+        SparseSSPError: It is no YAML, or holds a key or value that is not allowed.
+    """
+    try:
+        values = YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise SparseSSPError(f"{source}: not a YAML file ({error})") from error
+    if not isinstance(values, dict):
+        raise SparseSSPError(f"{source}: holds no keys; run `python -m pipeline.compose`")
+    return Params.load(values, source, strict=True)
+
+
 def read_params(path: Path = PARAMS) -> Params:
     """Read and check params.yaml.
 
     Raises:
-        SparseSSPError: It is missing, no YAML, or holds a key or value that is not allowed.
+        SparseSSPError: It is missing, or as for `parse_params`.
     """
     if not path.is_file():
         raise SparseSSPError(f"{path}: the file is missing; run `python -m pipeline.compose`")
-    try:
-        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise SparseSSPError(f"{path}: not a YAML file ({error})") from error
-    if not isinstance(values, dict):
-        raise SparseSSPError(f"{path}: holds no keys; run `python -m pipeline.compose`")
-    return Params.load(values, str(path), strict=True)
+    return parse_params(path.read_text(encoding="utf-8"), str(path))

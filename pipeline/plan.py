@@ -1,82 +1,118 @@
-"""From the plan's grid to the explicit list of experiments."""
+"""Print the plan before it is run: trainings, iterations, estimated hours and disk.
 
-from collections.abc import Mapping, Sequence
-from itertools import product
+The hours come from the speed of each network, measured now on the default device (SPARSESSP_DEVICE): on CUDA
+with the plan's own batches, on a CPU with one small crop, scaled by the number of voxels.
+
+Examples:
+  python -m pipeline.plan --scale paper --data allencell
+  python -m pipeline.plan --scale bench ratio=8 'methods=[tgnet,dodnet]' --json
+  python -m pipeline.plan --no-measure
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
 from typing import Any
 
-from sparsessp.config import METHODS, RATIOS, ExperimentSettings
-from sparsessp.errors import SparseSSPError
+import pandas as pd
+import torch
+from tqdm import tqdm
 
-_AXES = ("method", "topology", "interpolation", "projection", "ratio")
+from pipeline.compose import compose
+from pipeline.estimate import amount, disk, grouped, network_settings, runs, summary
+from pipeline.params import Params, parse_params
+from sparsessp.arguments import main
+from sparsessp.device import default_device
+from sparsessp.resources import step_seconds
 
-
-def as_ratios(ratio: Any) -> list[int]:
-    """Return the chosen ratio or ratios as a list.
-
-    Raises:
-        SparseSSPError: One is not allowed, stands twice, or there is none.
-    """
-    ratios = list(ratio) if isinstance(ratio, Sequence) and not isinstance(ratio, str) else [ratio]
-    for value in ratios:
-        if isinstance(value, bool) or value not in RATIOS:
-            raise SparseSSPError(
-                f"ratio = {value!r} is not allowed; allowed: {', '.join(map(str, RATIOS))}, or a list of them"
-            )
-    if not ratios or len(set(ratios)) < len(ratios):
-        raise SparseSSPError(f"ratio = {ratios}: give each ratio once, and at least one")
-    return ratios
+_CPU_ROWS = 32  # of the one crop that a CPU is measured with
 
 
-def as_methods(methods: Any) -> list[str]:
-    """Return the chosen methods as a list.
-
-    Raises:
-        SparseSSPError: One is unknown.
-    """
-    if methods == "all":
-        return list(METHODS)
-    chosen = list(methods) if isinstance(methods, Sequence) and not isinstance(methods, str) else [methods]
-    for value in chosen:
-        if value not in METHODS:
-            raise SparseSSPError(f"methods = {value!r} is unknown; allowed: all, or a list of {', '.join(METHODS)}")
-    return chosen
+def measure(params: Params, device: torch.device) -> dict[str, float]:
+    """Return the seconds of an iteration of each run."""
+    training = params.scale.training
+    rows, batch, steps = training.patch, training.batch, 5
+    if device.type != "cuda":
+        rows, batch, steps = min(rows, _CPU_ROWS), 1, 1
+    factor = training.batch * training.patch**2 / (batch * rows**2)
+    found = {}
+    for name, run in tqdm(params.experiments.items(), "measure", unit="network"):
+        found[name] = factor * step_seconds(network_settings(params, run), batch, rows, steps)
+    return found
 
 
-def expand(
-    ratio: Any, methods: Any, grid: Sequence[Mapping[str, Any]], budget: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """Expand the grid into experiments, each named once however many tables share it.
+def text(facts: dict[str, Any], table: pd.DataFrame) -> str:
+    """Return the plan as a reader wants it."""
+    volumes, training, budget = facts["volumes"], facts["training"], facts["budget"]
+    amounts = ", ".join(f"{key} {n}" for key, n in budget["amount"].items())
+    lines = [
+        f"data      {facts['data']}, {len(facts['structures'])} structures: {volumes['train']} training, "
+        f"{volumes['validation']} validation, {volumes['test']} test volumes",
+        f"scale     {facts['scale']}: {budget['unit']} {amounts}",
+        f"training  patch {' x '.join(map(str, facts['patch']))}, batch {training['batch']}, "
+        f"Adam {training['learning_rate']:g}, {training['schedule']}",
+        "",
+    ]
+    headers = {
+        "method": "method",
+        "topology": "topology",
+        "runs": "runs",
+        "networks": "networks each",
+        "iterations": "iterations each",
+        "total": "iterations",
+        "seconds": "s/iteration",
+        "hours": "hours",
+    }
+    shown = table.rename(columns=headers)
+    formats = {"s/iteration": "{:.3g}".format, "hours": "{:,.1f}".format}
+    formats |= dict.fromkeys(("iterations each", "iterations"), "{:,}".format)
+    lines.append(shown.to_string(index=False, formatters=formats))
+    lines.append("")
+    hours = f", {facts['hours']:,.1f} hours" if "hours" in facts else ""
+    lines.append(f"total     {facts['runs']} runs, {facts['iterations']:,} iterations{hours}")
+    if "measured" in facts:
+        lines.append(f"          {facts['measured']}")
+    lines += ["", *(f"disk      {what}: {size / 1e9:,.2f} GB" for what, size in facts["disk"].items())]
+    return "\n".join(lines)
 
-    Args:
-        ratio: Chosen ratio or ratios, for the entries that name none.
-        methods: Chosen methods, or "all".
-        grid: Entries of lists, see conf/plan/paper.yaml.
-        budget: `unit` (epochs or iterations) and `amount` per topology, or of a method by its name.
 
-    Returns:
-        Name -> method, topology, interpolation, projection, ratio and the budget.
+def run(arguments: Sequence[str]) -> None:
+    """Compose, estimate, print."""
+    parser = argparse.ArgumentParser(
+        "python -m pipeline.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scale", help="scale, such as paper")
+    parser.add_argument("--data", help="data set: synthetic or allencell")
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra override, such as ratio=8")
+    parser.add_argument("--no-measure", action="store_true", help="leave out the hours")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_intermixed_args(arguments)
+    overrides = [f"{key}={getattr(options, key)}" for key in ("scale", "data") if getattr(options, key)]
+    params = parse_params(compose([*overrides, *options.overrides]), "the composed parameters")
+    data = amount(params)
+    planned = runs(params, data)
+    device = default_device()
+    seconds = None if options.no_measure else measure(params, device)
+    table = grouped(planned, seconds)
+    facts = {
+        **summary(params, data),
+        "runs": len(planned),
+        "iterations": int(planned["iterations"].sum()),
+        "disk": disk(params, data, planned),
+    }
+    if seconds is not None:
+        on = torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU, a rough guide only"
+        facts |= {
+            "hours": float(table["hours"].sum()),
+            "measured": f"at the speed of each network on {on}; validation and evaluation at a third of a training "
+            "step for as many voxels",
+        }
+    if options.json:
+        print(json.dumps({**facts, "groups": table.to_dict("records")}, indent=1))
+    else:
+        print(text(facts, table))
 
-    Raises:
-        SparseSSPError: A value is not allowed, a combination makes no sense, or nothing is left to run.
-    """
-    ratios, chosen = as_ratios(ratio), as_methods(methods)
-    experiments: dict[str, dict[str, Any]] = {}
-    for entry in grid:
-        axes = {"interpolation": ["prefix"], "projection": ["3d"], "ratio": ratios, **entry}
-        unknown = [key for key in axes if key not in _AXES]
-        if unknown:
-            raise SparseSSPError(f"plan.grid: unknown key {unknown[0]!r}; allowed: {', '.join(_AXES)}")
-        for values in product(*(axes[axis] for axis in _AXES)):
-            settings = ExperimentSettings.load(dict(zip(_AXES, values, strict=True)), "plan.grid")
-            if settings.method in chosen:
-                amounts = budget["amount"]
-                amount = amounts.get(settings.method, amounts[settings.topology])
-                experiments[settings.name] = {**settings.model_dump(), budget["unit"]: amount}
-    if not experiments:
-        raise SparseSSPError(f"methods = {methods}: the plan has no experiment of these methods")
-    return experiments
 
-
-def ratios_in_use(experiments: Mapping[str, Mapping[str, Any]]) -> list[int]:
-    """Ratios that some experiment needs a view of, sorted."""
-    return sorted({experiment["ratio"] for experiment in experiments.values()})
+if __name__ == "__main__":
+    main(run, sys.argv[1:])

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from pipeline.data import MicroscopeSource
+from pipeline.grid import as_ratios
 from pipeline.params import Params, read_params
-from pipeline.plan import as_ratios
 from pipeline.stage import REPORTS, RESULTS, SPLIT, VOLUMES
+from sparsessp.allencell.fingerprint import fingerprint
 from sparsessp.arguments import main
 from sparsessp.dataset import read_manifest, read_table
-from sparsessp.reporting import Labels, write_report
+from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.report import write_report
 
 
 def labels(params: Params, manifest: pd.DataFrame) -> Labels:
@@ -24,12 +27,13 @@ def labels(params: Params, manifest: pd.DataFrame) -> Labels:
     voxel_z, voxel_y, voxel_x = manifest[["voxel_z_um", "voxel_y_um", "voxel_x_um"]].median()
     return Labels(
         dataset=params.data.name,
-        size=params.data.source.size,
+        size=params.data.source.size if isinstance(params.data.source, MicroscopeSource) else None,
         simulated=params.data.simulated,
         voxel_um=(voxel_z, voxel_y, voxel_x),
         scale=scale.name,
         budget={key: f"{n} {scale.budget.unit}" for key, n in scale.budget.amount.items()},
-        width=scale.network.width,
+        width_3d=scale.network.width_3d,
+        width_2d=scale.network.width_2d,
         repmode_kernel=scale.network.repmode_kernel,
         ratios=tuple(as_ratios(params.ratio)),
         patch=(scale.network.depth, scale.training.patch, scale.training.patch),
@@ -44,9 +48,13 @@ def run(arguments: Sequence[str]) -> None:
     argparse.ArgumentParser("python -m pipeline.report", description=__doc__).parse_args(arguments)
     params = read_params()
     manifest = read_manifest(VOLUMES)
-    ceilings = manifest.groupby("structure")["ceiling"].mean().to_dict()
+    ceilings = manifest.groupby("structure")["ceiling"].mean().to_dict() if "ceiling" in manifest else None
+    found = None
+    if "target_variance" in manifest:
+        test = read_table(SPLIT, ("volume", "part")).query("part == 'test'")
+        found = fingerprint(manifest[manifest["volume"].isin(test["volume"])])
     experiments = {name: item.model_dump() for name, item in params.experiments.items()}
-    write_report(REPORTS, experiments, RESULTS, labels(params, manifest), ceilings)
+    write_report(REPORTS, experiments, RESULTS, labels(params, manifest), ceilings, found)
 
 
 if __name__ == "__main__":

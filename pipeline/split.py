@@ -1,23 +1,44 @@
 """Stage split: deal the prepared volumes to training, validation and test.
 
+Data with image lists are split by them, and the variance of their test targets is compared with the
+paper's, which tells whether they are prepared as the paper's are.
+
 Example:
-  python -m pipeline.split
+  python -m pipeline.split --rule repmode
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from pipeline.data import SplitSettings
 from pipeline.stage import SPLIT, VOLUMES
-from sparsessp.arguments import main
+from sparsessp.allencell.dataset import LISTS
+from sparsessp.allencell.fingerprint import describe, fingerprint
+from sparsessp.allencell.lists import read_lists
+from sparsessp.arguments import main, parser, settings
 from sparsessp.dataset import read_manifest, write_table
-from sparsessp.splits import split
+from sparsessp.errors import SparseSSPError
+from sparsessp.splits import assign, split
 
 
 def run(arguments: Sequence[str]) -> None:
     """Split the manifest."""
-    argparse.ArgumentParser("python -m pipeline.split", description=__doc__).parse_args(arguments)
-    write_table(SPLIT, split(read_manifest(VOLUMES)))
+    chosen = settings(SplitSettings, parser("pipeline.split", __doc__, SplitSettings).parse_args(arguments))
+    manifest, lists = read_manifest(VOLUMES), read_lists(VOLUMES / LISTS)
+    parts = assign(manifest, lists, chosen.rule) if lists else split(manifest, chosen.rule)
+    if chosen.strict and not lists:
+        raise SparseSSPError(
+            "strict = True: the paper has not these data, so there is nothing to compare; allowed: False"
+        )
+    if lists:
+        found = fingerprint(manifest.merge(parts[["volume", "part"]], on="volume").query("part == 'test'"))
+        print(describe(found))
+        outside = found.loc[~found["within"], "structure"]
+        if chosen.strict and len(outside):
+            raise SparseSSPError(
+                f"the test targets of {', '.join(outside)} are not as the paper's; see above, or set strict to false"
+            )
+    write_table(SPLIT, parts)
 
 
 if __name__ == "__main__":

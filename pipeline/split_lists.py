@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sparsessp.allencell.catalogue import SETS
-from sparsessp.allencell.lists import faults, read_list
+from sparsessp.allencell.lists import faults, read_lists
 from sparsessp.arguments import main
 from sparsessp.dataset import write_table
 from sparsessp.errors import SparseSSPError
@@ -32,10 +32,9 @@ def run(arguments: Sequence[str]) -> None:
         "--rule", choices=RULES, default=RULES[0], help="deal single images, or whole plates (default %(default)s)"
     )
     options = parser.parse_args(arguments)
-    paths = sorted(options.csv_dir.glob("*.csv"))
-    if not paths:
+    lists = read_lists(options.csv_dir)
+    if not lists:
         raise SparseSSPError(f"{options.csv_dir}: no image list; expected SET.csv, SET one of {', '.join(SETS)}")
-    lists = {path.stem: read_list(path) for path in paths}
     if bad := faults(lists):
         raise SparseSSPError("\n".join([f"{options.csv_dir}: {len(bad)} bad rows", *bad]))
     for name, parts in split_lists(lists, options.rule).items():

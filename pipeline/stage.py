@@ -1,5 +1,6 @@
 """Where the stages keep their files, below the folder of dvc.yaml."""
 
+import os
 from pathlib import Path
 
 ARTIFACTS = Path("artifacts")
@@ -9,6 +10,11 @@ SPLIT = ARTIFACTS / "split.csv"
 RUNS = ARTIFACTS / "runs"
 RESULTS = ARTIFACTS / "results"
 REPORTS = Path("reports")
+
+
+def scratch() -> Path:
+    """Folder for what must outlive a killed stage, since DVC deletes a stage's outputs before it runs."""
+    return Path(os.environ.get("SPARSESSP_SCRATCH", ".scratch"))
 
 
 def views(ratio: int) -> Path:

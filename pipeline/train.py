@@ -1,7 +1,7 @@
 r"""Stage train: one experiment, from its settings to its best model.
 
 Example:
-  python -m pipeline.train --method tgnet --topology 3to2d --ratio 2 --depth 16 --width 16 --groups 8 \
+  python -m pipeline.train --method tgnet --topology 3to2d --ratio 2 --depth 16 --width_3d 8 --width_2d 16 --groups 8 \
       --embedding 128 --patch 32 --learning_rate 0.002 --epochs 6 --window 64
 
 Killed, it goes on from its last validation when called again with the same arguments, code and data.
@@ -9,14 +9,13 @@ SPARSESSP_DEVICE chooses the device, SPARSESSP_SCRATCH the folder for unfinished
 """
 
 import hashlib
-import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.code import METHODS, ROOT, sources
-from pipeline.stage import RUNS, SPLIT, VOLUMES, views
+from pipeline.stage import RUNS, SPLIT, VOLUMES, scratch, views
 from sparsessp.arguments import main, parser, settings
 from sparsessp.checkpoints import save_model
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
@@ -24,7 +23,7 @@ from sparsessp.dataset import MANIFEST, VIEWS, load_samples, write_table
 from sparsessp.training import train
 
 
-def scratch(network: NetworkSettings, *others: TrainingSettings | InferenceSettings) -> Path:
+def state_folder(network: NetworkSettings, *others: TrainingSettings | InferenceSettings) -> Path:
     """Folder for the state of this run alone: another setting, code or data set gives another one."""
     digest = hashlib.sha256()
     for part in (network, *others):
@@ -32,8 +31,7 @@ def scratch(network: NetworkSettings, *others: TrainingSettings | InferenceSetti
     code = [ROOT / path for path in (*sources("train"), METHODS / f"{network.method}.py")]
     for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT):
         digest.update(path.read_bytes())
-    root = Path(os.environ.get("SPARSESSP_SCRATCH", ".scratch"))
-    return root / f"{network.name}-{digest.hexdigest()[:16]}"
+    return scratch() / f"{network.name}-{digest.hexdigest()[:16]}"
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -45,7 +43,7 @@ def run(arguments: Sequence[str]) -> None:
         settings(model, options) for model in (NetworkSettings, TrainingSettings, InferenceSettings)
     )
     samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
-    folder = scratch(network, training, inference)
+    folder = state_folder(network, training, inference)
     model, history = train(network, training, inference, *samples, folder)
     write_table(RUNS / network.name / "history.csv", history)
     save_model(RUNS / network.name / "model.pt", model, {"training": training.model_dump()})

@@ -18,8 +18,11 @@ def add_settings(parser: argparse.ArgumentParser, *models: type[BaseModel]) -> N
     for model in models:
         for name, field in model.model_fields.items():
             default = "required" if field.is_required() else f"default {field.default}"
-            many = {"nargs": "+"} if get_origin(field.annotation) in (tuple, list) else {}
             text = f"{field.description} ({default})"
+            if field.annotation is bool:
+                parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=text)
+                continue
+            many = {"nargs": "+"} if get_origin(field.annotation) in (tuple, list) else {}
             parser.add_argument(f"--{name}", metavar=name.upper(), help=text, **many)  # type: ignore[arg-type]
 
 

@@ -79,13 +79,15 @@ def write_table(path: Path, table: pd.DataFrame, decimals: str | None = None) ->
 def make_views(volumes: Path, views: Path, ratio: int, phase: int = 0, progress: bool = True) -> None:
     """Sample every prepared volume once at this ratio and write its sparse view (section 3.1).
 
+    Samples that share a volume share its view.
+
     Raises:
         SparseSSPError: A volume is missing, not finite, or has no transmitted light.
     """
-    rows = []
     manifest = read_manifest(volumes)
-    for row in tqdm(manifest.itertuples(), f"views r={ratio}", len(manifest), disable=not progress):
-        source = volumes / row.path
+    sums = {}
+    for path in tqdm(manifest["path"].unique(), f"views r={ratio}", disable=not progress):
+        source, target = volumes / path, views / path
         volume = read_volume(source)
         stack = volume.channel(TRANSMITTED_LIGHT)
         for name, channel in zip(volume.channels, volume.voxels, strict=True):
@@ -93,10 +95,10 @@ def make_views(volumes: Path, views: Path, ratio: int, phase: int = 0, progress:
         z, y, x = volume.voxel_um
         notes = {"ratio": str(ratio), "phase": str(phase), "planes": str(len(stack))}
         view = sparse_view(stack, ratio, phase)
-        target = views / row.path
         write_volume(target, Volume(view[None], (TRANSMITTED_LIGHT,), (z * ratio, y, x), notes))
-        rows.append({"volume": row.volume, "path": row.path, "sha256": sha256(target)})
-    write_table(views / VIEWS, pd.DataFrame(rows).assign(ratio=ratio, phase=phase))
+        sums[path] = sha256(target)
+    rows = manifest[["volume", "path"]].assign(sha256=manifest["path"].map(sums))
+    write_table(views / VIEWS, rows.assign(ratio=ratio, phase=phase))
 
 
 def check_voxels(stack: np.ndarray, source: str) -> None:

@@ -1,11 +1,17 @@
-"""What a network costs (section 4.3, Table 6): parameters and multiply-accumulates, counted not run."""
+"""What a network costs (section 4.3, Table 6): parameters and multiply-accumulates, counted; time, measured."""
+
+from time import perf_counter
 
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torch.optim import Adam
 from torch.utils.flop_counter import FlopCounterMode
 
 from sparsessp.config import NetworkSettings
+from sparsessp.device import default_device
 from sparsessp.networks.network import Network
+from sparsessp.structures import STRUCTURES
 
 
 def meta_network(settings: NetworkSettings) -> Network:
@@ -59,3 +65,33 @@ def shapes(network: Network, rows: int = 128, columns: int = 128) -> list[tuple[
     for hook in hooks:
         hook.remove()
     return [("view", tuple(view.shape[1:])), *seen, ("prediction", tuple(output.shape[1:]))]
+
+
+def step_seconds(settings: NetworkSettings, batch: int, rows: int, steps: int = 3) -> float:
+    """Measure a training step on the default device: forward, backward and Adam, the crops being there.
+
+    Args:
+        settings: Of the network.
+        batch: Crops per step, of different structures.
+        rows: Rows and columns of a crop.
+        steps: How many to take the fastest of, after one that is not counted.
+    """
+    device = default_device()
+    network = Network(settings).to(device).train()
+    optimiser = Adam(network.parameters())
+    view = torch.randn(batch, 1, settings.depth // settings.ratio, rows, rows, device=device)
+    target = torch.randn(batch, 1, settings.depth, rows, rows, device=device)
+    task = torch.arange(batch, device=device) % len(STRUCTURES)
+    times = []
+    for _ in range(1 + steps):
+        start = perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss = F.mse_loss(network(view, task).float(), target)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        loss.item()  # waits for the device
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(perf_counter() - start)
+    return min(times[1:])

@@ -22,7 +22,7 @@ RULES: tuple[Rule, ...] = ("repmode", "plate")
 _TRAINING_SHARE = 0.75  # of all volumes, training and validation together
 _TRAIN_SHARE = 0.9  # of those
 _DNA = structure("dna").allen_set
-_DNA_VOLUMES = (54, 6, 20)  # at most, in each part
+DNA_VOLUMES = (54, 6, 20)  # at most, in each part
 
 Cut = tuple[np.ndarray, np.ndarray, np.ndarray]  # positions of the rows of each part, in the split's order
 
@@ -98,7 +98,7 @@ def split_lists(
         others = {part: [image for name in sets for image in dealt[name][part]["path_czi"]] for part in PARTS}
         dealt[_DNA] = {
             part: _draw(lists[_DNA], pd.Series(others[part], dtype=object), most, part, seed)
-            for part, most in zip(PARTS, _DNA_VOLUMES, strict=True)
+            for part, most in zip(PARTS, DNA_VOLUMES, strict=True)
         }
     return dealt
 
@@ -160,8 +160,12 @@ def _cuts(labels: Mapping[str, Sequence[str]], rule: Rule, seed: int) -> dict[st
     return {name: _deal(len(rows), name, seed) for name, rows in labels.items()}
 
 
-def _counts(n: int, name: str) -> tuple[int, int, int]:
-    """Rows of each part of a group of `n`."""
+def counts(n: int, name: str) -> tuple[int, int, int]:
+    """Return how many volumes of a group of `n` each part gets.
+
+    Raises:
+        SparseSSPError: There are too few.
+    """
     if n < 3:
         raise SparseSSPError(f"{name!r} has {n} volumes; a split needs at least 3")
     training = min(max(round(_TRAINING_SHARE * n), 2), n - 1)
@@ -171,7 +175,7 @@ def _counts(n: int, name: str) -> tuple[int, int, int]:
 
 def _deal(n: int, name: str, seed: int) -> Cut:
     """Shuffle, cut off the test, shuffle the rest again, cut off validation; as RepMode does."""
-    train, validation, _ = _counts(n, name)
+    train, validation, _ = counts(n, name)
     shuffled = np.random.RandomState(seed).permutation(n)
     rest, test = np.split(shuffled, [train + validation])
     rest = rest[np.random.RandomState(seed).permutation(len(rest))]
@@ -187,7 +191,7 @@ def _deal_plates(plates: Mapping[str, Sequence[str]], seed: int) -> dict[str, Cu
     cuts = {}
     for name in sorted(plates):
         sizes = Counter(plates[name])
-        room = list(_counts(len(plates[name]), name))
+        room = list(counts(len(plates[name]), name))
         for label in sizes.keys() & part_of.keys():
             room[part_of[label]] -= sizes[label]
         fresh = sorted(sizes.keys() - part_of.keys())

@@ -111,15 +111,16 @@ def test_bad_rows_are_all_named_at_once():
 
 def test_an_image_is_wanted_for_its_own_row_and_for_dna():
     lists = lists_of({"alpha_tubulin": 2, "fibrillarin": 1})
-    images = rows_by_image(lists, ("microtubule", "nucleolus", "dna"))
-    seven, four, nucleolus = images.values()
+    seven, four, nucleolus = rows_by_image(lists).values()
     assert seven.channels == {TRANSMITTED_LIGHT: 6, "microtubule": 3, "dna": 5}
     assert four.channels == {TRANSMITTED_LIGHT: 3, "microtubule": 1, "dna": 2}
     assert nucleolus.channels == {TRANSMITTED_LIGHT: 6, "nucleolus": 3}
-    assert (four.set, four.file) == ("alpha_tubulin", Path(four.path_czi).name)
-    for image in rows_by_image(lists, ("dna",)).values():
-        assert list(image.channels) == [TRANSMITTED_LIGHT, "dna"] and image.set == "alpha_tubulin"
-    assert list(rows_by_image(lists, ("nucleolus",))) == [nucleolus.path_czi]
+    assert (four.set, four.number, four.file) == ("alpha_tubulin", 2, Path(four.path_czi).name)
+    assert "alpha_tubulin.csv, row 2" in four.row
+    del lists["dna"]
+    assert [list(image.channels)[1:] for image in rows_by_image(lists).values()] == [["microtubule"]] * 2 + [
+        ["nucleolus"]
+    ]
 
 
 # Split
@@ -559,8 +560,8 @@ def test_from_the_archive_to_prepared_stacks(tmp_path):
     folder = make_collection(tmp_path / "mirror", {"alpha_tubulin": 2, "fibrillarin": 1}, shape=(6, 45, 55))
     lists = {path.stem: read_list(path) for path in folder.glob("*.csv")}
     assert faults(lists) == []
-    images = rows_by_image(lists, ("microtubule", "dna"))
-    files = {image.file: image for image in images.values()}
+    images = rows_by_image(lists)
+    files = {image.file: image for image in images.values() if image.set == "alpha_tubulin"}
     done = {}
     for name, path in members(folder / "alpha_tubulin.tar.gz", files, tmp_path / "work"):
         channels = files[name].channels

@@ -2,29 +2,18 @@
 
 import ast
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from checkout import ROOT, make_clone, sh
 
 from pipeline.code import STAGES, closure, sources
 from pipeline.compose import compose
+from pipeline.grid import expand
 from pipeline.params import PARAMS, read_params
-from pipeline.plan import expand
 from sparsessp.config import METHODS
 from sparsessp.errors import SparseSSPError
-
-ROOT = Path(__file__).resolve().parents[1]
-BIN = str(Path(sys.executable).parent)
-
-
-def sh(folder, *command, ok=True):
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert not ok or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done
 
 
 def test_params_are_what_conf_composes():
@@ -51,6 +40,9 @@ def test_every_scale_plans_the_papers_runs(scale, tmp_path):
         ("scale=huge", "smoke"),
         ("data=none", "synthetic"),
         ("structures=[dna,eye]", "golgi_apparatus"),
+        ("data.source.kind=web", "archives"),
+        ("data.split.rule=random", "plate"),
+        ("+data.source.voxel=paper", "'data.source.voxel'.*allowed: kind, catalogue, size"),
         ("scale.training.lr=1", "lr"),
         ("scale.training.batch=many", "batch"),
         ("+scale.training.lr=1", "learning_rate"),
@@ -68,7 +60,7 @@ def test_edited_params_are_refused(tmp_path):
     for old, new, message in (
         ("ratio: 2\n", "ratio: 4\n", "pipeline.compose"),
         ("ratio: 2\n", "ratio: 2\nrato: 4\n", "'rato'.*allowed: ratio"),
-        ("  batch: 4\n", "  batch: '4'\n", "batch"),
+        ("    seed: 0\n", "    seed: '0'\n", "seed"),
     ):
         path.write_text(text.replace(old, new, 1))
         with pytest.raises(SparseSSPError, match=message):
@@ -127,13 +119,7 @@ def test_describe():
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """A clone of this checkout with its uncommitted changes, at smoke scale, reproduced once."""
-    folder = tmp_path_factory.mktemp("clone") / "sparsessp"
-    sh(ROOT, "git", "clone", "--quiet", ".", str(folder))
-    for line in sh(ROOT, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines():
-        source, target = ROOT / line[3:], folder / line[3:]
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
+    folder = make_clone(tmp_path_factory.mktemp("clone") / "sparsessp")
     sh(folder, sys.executable, "-m", "pipeline.compose", "scale=smoke", "methods=[tgnet,multinet]")
     sh(folder, "dvc", "repro")
     return folder

@@ -11,11 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sparsessp.allencell.fingerprint import fingerprint
 from sparsessp.config import ExperimentSettings
 from sparsessp.errors import SparseSSPError
 from sparsessp.metrics import delta_imp
-from sparsessp.reporting import Labels, load_scores, summarise, write_report
+from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.published import DELTA_IMP, METRICS, printed_ratios, published, rows, winner
+from sparsessp.reporting.report import write_report
+from sparsessp.reporting.scores import load_scores, summarise
 from sparsessp.reporting.tables import baseline, comparison, csv_text, table7
 from sparsessp.structures import KEYS
 
@@ -32,7 +35,8 @@ def labels(*ratios, **changes):
         "voxel_um": (0.58, 0.58, 0.58),
         "scale": "demo",
         "budget": {"3d": "10 iterations", "3to2d": "30 iterations"},
-        "width": 8,
+        "width_3d": 8,
+        "width_2d": 16,
         "repmode_kernel": 3,
         "ratios": ratios or (2,),
         "patch": (16, 64, 64),
@@ -195,13 +199,28 @@ def test_page_makes_the_best_score_bold(tmp_path):
 
 def test_every_caption_names_data_and_scale(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
-    real = labels(2, 4, dataset="allencell", size=None, simulated=False, scale="paper")
+    real = labels(2, 4, dataset="AllenCell collection", size=None, simulated=False, scale="paper")
     write_report(tmp_path / "reports", plan(2, 4), tmp_path / "results", real)
     text = (tmp_path / "reports" / "README.md").read_text()
     captions = [row for row in text.splitlines() if row.endswith(".csv)") or row.endswith(".svg)")]
     assert len(captions) == 6
-    assert all("(real data set allencell, scale paper)" in caption for caption in captions)
+    assert all("(AllenCell collection, scale paper)" in caption for caption in captions)
     assert "simulated" not in text and "trains far less" not in text
+
+
+def test_the_fingerprint_warns_only_of_what_lies_outside(tmp_path):
+    put(tmp_path / "results", TGNET, 0.2)
+    table = fingerprint(pd.DataFrame({"structure": ["dna", "nucleolus"], "target_variance": [0.94, 0.5]}))
+    real = labels(dataset="AllenCell collection", size=None, simulated=False)
+    write_report(tmp_path / "one", plan(2), tmp_path / "results", real, fingerprint=table)
+    text = (tmp_path / "one" / "README.md").read_text()
+    assert "**Warning:** the test targets of Nucleolus have" in text
+    variance, published, difference = line(text, "Nucleolus", "1")[2:]
+    assert (variance, difference) == ("0.500", f"**{0.5 - float(published):+.3f}, outside**")
+    assert (tmp_path / "one" / "tables" / "fingerprint.csv").read_text().count("\n") == 3
+    write_report(tmp_path / "two", plan(2), tmp_path / "results", real, fingerprint=table[:1])
+    text = (tmp_path / "two" / "README.md").read_text()
+    assert "Warning" not in text and line(text, "DNA", "1")[2] == "0.940"
 
 
 def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_path):
@@ -279,5 +298,5 @@ def test_no_report_on_other_volumes_than_the_labels_say(tmp_path):
 
 
 def test_reporting_needs_no_torch():
-    code = "import sys, sparsessp.reporting; sys.exit('torch' in sys.modules or 'dvc' in sys.modules)"
+    code = "import sys, sparsessp.reporting.report; sys.exit('torch' in sys.modules or 'dvc' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,6 +13,10 @@ LARGEST_BYTES = 4 * 10**9  # of one file; a field of view of the collection has 
 _CHUNK = 1 << 20
 
 
+class BadArchive(SparseSSPError):
+    """The archive itself is at fault: nothing that came out of it can be trusted."""
+
+
 def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tuple[str, Path | None]]:
     """Give the wanted files of a tar.gz, each as a temporary file that is gone when the next is asked for.
 
@@ -30,8 +34,9 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
         there, with None.
 
     Raises:
-        SparseSSPError: The archive is missing, cut short or corrupt, or a wanted file stands twice in
-            it, is too large, or finds no room in `folder`.
+        BadArchive: The archive is cut short or corrupt, or a wanted file stands twice in it or is too
+            large.
+        SparseSSPError: The archive is missing, or a file finds no room in `folder`.
     """
     if not archive.is_file():
         raise SparseSSPError(f"{archive}: the archive is missing")
@@ -46,11 +51,9 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
                 if name not in wanted or not member.isreg():
                     continue
                 if name in seen:
-                    raise SparseSSPError(f"{archive}: {name!r} stands twice; allowed: each file name once")
+                    raise BadArchive(f"{archive}: {name!r} stands twice; allowed: each file name once")
                 if member.size > LARGEST_BYTES:
-                    raise SparseSSPError(
-                        f"{archive}: {name!r} has {member.size} bytes; allowed: at most {LARGEST_BYTES}"
-                    )
+                    raise BadArchive(f"{archive}: {name!r} has {member.size} bytes; allowed: at most {LARGEST_BYTES}")
                 seen.add(name)
                 with tar.extractfile(member) as source, temporary.open("wb") as target:  # type: ignore[union-attr]
                     shutil.copyfileobj(source, target, _CHUNK)
@@ -58,7 +61,7 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
             while stream.read(_CHUNK):
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise SparseSSPError(
+        raise BadArchive(
             f"{archive}: cut short or corrupt ({error}), found after {len(seen)} wanted files; fetch it again"
         ) from None
     except OSError as error:

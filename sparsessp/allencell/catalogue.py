@@ -1,5 +1,6 @@
 """The typed form of data/allencell.yaml: where the collection is, what it shows, and on what terms."""
 
+from math import prod
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -12,6 +13,7 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.structures import STRUCTURES
 
 SETS: dict[str, str] = {structure.allen_set: structure.key for structure in STRUCTURES}
+FIELD = (65, 624, 924)  # planes, on average about, rows and columns of an image; for estimates only
 DNA = "dna"  # the one set with a list but no archive: its rows name images of the other sets
 
 
@@ -45,6 +47,7 @@ class Lists(Settings):
 
     url: Url = Field(description="folder of the lists; a list is SET.csv in it")
     sha256: dict[str, Sum] = Field(description="sum of each list, 64 hexadecimal digits in lower case")
+    rows: dict[str, int] = Field(default={}, description="images of each list, to plan with before it is fetched")
 
 
 class Preparation(Settings):
@@ -72,7 +75,7 @@ class Catalogue(Settings):
 
     @model_validator(mode="after")
     def _known_sets(self) -> Self:
-        for name in (*self.archives, *self.lists.sha256):
+        for name in (*self.archives, *self.lists.sha256, *self.lists.rows):
             if name not in SETS:
                 raise ValueError(f"unknown set {name!r}; allowed: {', '.join(SETS)}")
         if DNA in self.archives:
@@ -88,6 +91,17 @@ class Catalogue(Settings):
     def terms(self) -> str:
         """The terms and the citation, for a reader."""
         return f"{self.licence.text.strip()}\nTerms: {self.licence.url}\nCite: {self.licence.citation.strip()}\n"
+
+    @property
+    def prepared(self) -> tuple[int, int, int]:
+        """Planes, rows and columns of a typical image as prepared, estimated."""
+        planes, rows, columns = FIELD
+        return planes, round(rows * self.preparation.zoom), round(columns * self.preparation.zoom)
+
+    @property
+    def channel_bytes(self) -> int:
+        """Size of a channel of it as float32, estimated."""
+        return 4 * prod(self.prepared)
 
     def archive_sources(self, name: str, base: str | None = None) -> tuple[str, ...]:
         """Return where to get the archive of a set.

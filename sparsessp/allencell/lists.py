@@ -5,7 +5,7 @@ from the row, never from the set: the order of the channels differs within one s
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +26,14 @@ class Image:
 
     Attributes:
         set: The set whose archive holds it.
+        number: Its row in that set's list, counted from 1.
         path_czi: Its identity, the exact text in the lists.
         channels: Number of each wanted channel, counted from 0, by name: the transmitted light, then
             structures.
     """
 
     set: str
+    number: int
     path_czi: str
     channels: dict[str, int]
 
@@ -39,6 +41,11 @@ class Image:
     def file(self) -> str:
         """Its name in the archive, without folders."""
         return base_name(self.path_czi)
+
+    @property
+    def row(self) -> str:
+        """What to call it in an error: list, row and path."""
+        return _row(self.set, self.number, self.path_czi)
 
 
 def read_list(path: Path) -> pd.DataFrame:
@@ -63,6 +70,11 @@ def read_list(path: Path) -> pd.DataFrame:
     return table[1:].set_axis(header, axis=1).reset_index(drop=True)
 
 
+def read_lists(folder: Path) -> dict[str, pd.DataFrame]:
+    """Read all image lists of a folder, `SET.csv` each; no list if there is no such folder."""
+    return {path.stem: read_list(path) for path in sorted(folder.glob("*.csv"))}
+
+
 def faults(lists: Mapping[str, pd.DataFrame]) -> list[str]:
     """Say what is wrong with the rows of the lists, each fault in a line that names list, row and value.
 
@@ -78,7 +90,7 @@ def faults(lists: Mapping[str, pd.DataFrame]) -> list[str]:
         paths: set[str] = set()
         files: set[str] = set()
         for number, (path, light, target) in enumerate(_rows(lists[name]), 1):
-            row = f"{name}.csv, row {number}, {path!r}"
+            row = _row(name, number, path)
             for column, text in ((LIGHT, light), (TARGET, target)):
                 if _channel(text) is None:
                     found.append(f"{row}: {column} = {text!r}; allowed: whole numbers from 0")
@@ -101,30 +113,29 @@ def faults(lists: Mapping[str, pd.DataFrame]) -> list[str]:
     return found
 
 
-def rows_by_image(lists: Mapping[str, pd.DataFrame], structures: Collection[str]) -> dict[str, Image]:
-    """Gather what the rows want of each image.
+def rows_by_image(lists: Mapping[str, pd.DataFrame]) -> dict[str, Image]:
+    """Gather what the rows want of each image: its own set's structure, and DNA if a row of `dna` names it.
 
-    An image is wanted for the structure of its own set, for DNA if a row of `dna` names it, or for
-    both. Rows of `dna` whose image is in no list here are passed over.
+    Rows of `dna` whose image is in no list here are passed over.
 
     Args:
         lists: Lists without faults, by set.
-        structures: Keys of the structures that are wanted.
 
     Returns:
         Image by `path_czi`, set after set in alphabetical order, in the order of its list.
     """
-    shown = _rows(lists[DNA]) if DNA in lists and SETS[DNA] in structures else []
-    dna = {path: _channel(target) for path, _, target in shown}
+    dna = {path: _channel(target) for path, _, target in _rows(lists[DNA])} if DNA in lists else {}
     images = {}
     for name in sorted(lists.keys() - {DNA}):
-        own = SETS[name] in structures
-        for path, light, target in _rows(lists[name]):
-            wanted = {SETS[name]: _channel(target)} if own else {}
-            wanted |= {SETS[DNA]: dna[path]} if path in dna else {}
-            if wanted:
-                images[path] = Image(name, path, {TRANSMITTED_LIGHT: _channel(light), **wanted})
+        for number, (path, light, target) in enumerate(_rows(lists[name]), 1):
+            channels = {TRANSMITTED_LIGHT: _channel(light), SETS[name]: _channel(target)}
+            channels |= {SETS[DNA]: dna[path]} if path in dna else {}
+            images[path] = Image(name, number, path, channels)
     return images
+
+
+def _row(name: str, number: int, path: str) -> str:
+    return f"{name}.csv, row {number}, {path!r}"
 
 
 def _rows(table: pd.DataFrame) -> list[tuple[str, str, str]]:

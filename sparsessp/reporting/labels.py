@@ -8,13 +8,14 @@ from sparsessp.config import Settings
 class Labels(Settings):
     """Facts printed with every number, so that none can be mistaken for another setting's."""
 
-    dataset: str = Field(description="name of the data set, such as synthetic")
+    dataset: str = Field(description="name of the data set, such as synthetic or AllenCell collection")
     size: str | None = Field(default=None, description="size of the data set, such as small")
     simulated: bool = Field(description="whether the images come from a simulation, not a microscope")
     voxel_um: tuple[float, float, float] = Field(description="voxel size z, y, x of the targets")
     scale: str = Field(description="name of the training scale; `paper` is the paper's own")
     budget: dict[str, str] = Field(description="topology or method -> training budget in words")
-    width: int = Field(ge=1, description="channels of the networks' first level; the paper's is 32")
+    width_3d: int = Field(ge=1, description="channels of a network's first level where it is 3D; the paper's is 32")
+    width_2d: int = Field(ge=1, description="and where it is 2D; the paper's is 32")
     repmode_kernel: int = Field(ge=1, description="largest expert kernel of RepMode, voxels")
     ratios: tuple[int, ...] = Field(min_length=1, description="declared sparsity ratios")
     patch: tuple[int, int, int] = Field(description="planes, rows and columns of a training crop")
@@ -24,9 +25,9 @@ class Labels(Settings):
 
     @property
     def data(self) -> str:
-        """The data set in words: `simulated data set synthetic/small`."""
+        """The data set in words: `simulated data set synthetic/small`, `AllenCell collection`."""
         name = self.dataset if self.size is None else f"{self.dataset}/{self.size}"
-        return f"{'simulated' if self.simulated else 'real'} data set {name}"
+        return f"simulated data set {name}" if self.simulated else name
 
     @property
     def setting(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from sparsessp.allencell.fingerprint import TOLERANCE
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN, rows, winner
 from sparsessp.reporting.scores import BASE, linear, mean
@@ -52,7 +53,8 @@ def page(
         labels: What was run.
         experiments: Declared runs by name.
         summary: Means of the runs that have scores, from `summarise`.
-        tables: `table1`, `table2`, `table3`, `table7` and `baseline`, from tables.py.
+        tables: `table1`, `table2`, `table3`, `table7` and `baseline`, from tables.py; `fingerprint` too if
+            the data are the paper's.
     """
     declared = [*experiments, *(linear(ratio) for ratio in labels.ratios)]
     missing = [name for name in declared if name not in summary.index]
@@ -62,7 +64,8 @@ def page(
         "<!-- Written by the report stage from the scores of the declared runs. Do not edit. -->",
         _headline(labels, experiments, summary),
         _what_was_run(labels, missing),
-        _limits(labels),
+        _limits(labels, tables.get("fingerprint")),
+        *_fingerprint(tables.get("fingerprint")),
         "## Figure 4",
         "![Figure 4: R² against the sparsity ratio, one panel per method](figures/figure4.png)",
         "**Figure 4. R² against the sparsity ratio, 3D and 3-to-2D topologies, prefix interpolation** "
@@ -111,7 +114,7 @@ def _what_was_run(labels: Labels, missing: Sequence[str]) -> str:
     planes, height, width = labels.patch
     budgets = "; ".join(f"{_BUDGETED.get(key, key)}: {text}" for key, text in labels.budget.items())
     gaps = f"{len(missing)}, [listed below](#missing-runs)" if missing else "none"
-    voxel = " × ".join(f"{edge:g}" for edge in labels.voxel_um)
+    voxel = " × ".join(f"{edge:.3g}" for edge in labels.voxel_um)
     lines = [
         "| What was run | |",
         "| :-- | :-- |",
@@ -120,7 +123,8 @@ def _what_was_run(labels: Labels, missing: Sequence[str]) -> str:
         f"| volumes | {labels.train} training, {labels.val} validation, {labels.test} test |",
         f"| scale | {labels.scale} |",
         f"| training budget | {budgets} |",
-        f"| networks | width {labels.width} (paper: 32), RepMode kernel {labels.repmode_kernel} (paper: 5) |",
+        f"| networks | width {labels.width_3d} in 3D and {labels.width_2d} in 2D (paper: 32), "
+        f"RepMode kernel {labels.repmode_kernel} (paper: 5) |",
         f"| training crop | {planes} × {height} × {width} voxels (paper: 32 × 128 × 128) |",
         f"| sparsity ratios | {', '.join(str(ratio) for ratio in labels.ratios)} (paper: 2, 4, 8) |",
         f"| missing runs | {gaps} |",
@@ -128,8 +132,15 @@ def _what_was_run(labels: Labels, missing: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _limits(labels: Labels) -> str:
+def _limits(labels: Labels, fingerprint: pd.DataFrame | None) -> str:
     says = []
+    if fingerprint is not None and not fingerprint["within"].all():
+        outside = [_GROUP_NAMES[key] for key in fingerprint.loc[~fingerprint["within"], "structure"]]
+        says.append(
+            f"**Warning:** the test targets of {', '.join(outside)} have another variance than the paper's "
+            "([fingerprint](#fingerprint)): they are other images, or were prepared in another way. Their scores, "
+            "and every mean they are part of, cannot be compared with the paper's."
+        )
     if labels.simulated:
         says.append(
             "The images are simulated: no number here was measured on cells. The paper's scores are on real "
@@ -147,6 +158,28 @@ def _limits(labels: Labels) -> str:
         "volumes; the linear regression shows how much of a score needs no network.",
     ]
     return "\n".join(["## What these numbers can and cannot say", "", *(f"- {text}" for text in says)])
+
+
+def _fingerprint(frame: pd.DataFrame | None) -> list[str]:
+    """Section on the variance of the test targets; nothing if there is no table."""
+    if frame is None:
+        return []
+    lines = [
+        [
+            _GROUP_NAMES[row.structure],
+            str(row.volumes),
+            f"{row.variance:.3f}",
+            f"{row.published:.3f}",
+            f"{row.difference:+.3f}" if row.within else f"**{row.difference:+.3f}, outside**",
+        ]
+        for row in frame.itertuples()
+    ]
+    caption = (
+        "**Variance of the test targets, after z-score and zoom.** The paper's is MSE / (1 - R²) in its Table 7, "
+        f"the same for all its runs. Tolerance {TOLERANCE}. [CSV](tables/fingerprint.csv)"
+    )
+    headers = ["Structure", "Test volumes", "Variance", "The paper's", "Difference"]
+    return ["## Fingerprint", caption, _markdown(headers, lines, 1)]
 
 
 def _caption(table: int, labels: Labels) -> str:

@@ -1,0 +1,86 @@
+"""Write the whole report.
+
+The declared runs alone decide what is read: scores of other ratios may lie beside them and are left
+alone. A declared run without scores prints as a dash, and the page names it.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sparsessp.errors import SparseSSPError
+from sparsessp.reporting.figures import figure4, render
+from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.page import page
+from sparsessp.reporting.published import ALL, METRICS
+from sparsessp.reporting.scores import linear, load_scores, mean, summarise
+from sparsessp.reporting.tables import COMPARISONS, baseline, comparison, csv_text, table7
+
+
+def write_report(
+    reports: Path,
+    experiments: Mapping[str, Mapping[str, Any]],
+    results: Path,
+    labels: Labels,
+    ceilings: Mapping[str, float] | None = None,
+    fingerprint: pd.DataFrame | None = None,
+) -> None:
+    """Write `README.md`, `metrics.json`, `tables/*.csv` and `figures/figure4.{svg,png}`.
+
+    Every file is replaced in one step; other files in the folder stay as they are. The same scores
+    and labels give the same bytes.
+
+    Args:
+        reports: Folder to write into.
+        experiments: Declared runs by name.
+        results: Folder with `<name>/scores.csv` of each run, and `linear-r<ratio>/scores.csv`.
+        labels: What the page says about data, scale and budget.
+        ceilings: Structure -> R2 of a perfect prediction, if known.
+        fingerprint: Variance of the test targets beside the paper's, if these data are the paper's.
+
+    Raises:
+        SparseSSPError: No declared run has scores, a file is malformed, or scores are not those of
+            the test volumes that the labels speak of.
+    """
+    declared = [*experiments, *(linear(ratio) for ratio in labels.ratios)]
+    scores = load_scores(results, declared)
+    present = set(scores["experiment"])
+    if not present & set(experiments):
+        raise SparseSSPError(f"{results}: none of the {len(experiments)} declared runs has a scores.csv")
+    volumes = scores["volume"].nunique()
+    if volumes != labels.test:
+        raise SparseSSPError(f"{results}: scores are of {volumes} volumes; the data set has {labels.test} test volumes")
+    summary = summarise(scores)
+
+    tables = {f"table{number}": comparison(number, summary, labels) for number in COMPARISONS}
+    tables["table7"] = table7(summary, labels)
+    tables["baseline"] = baseline(summary, scores, labels, ceilings)
+    if fingerprint is not None:
+        tables["fingerprint"] = fingerprint
+
+    figure = figure4(summary, labels)
+    for format in ("svg", "png"):
+        _replace(reports / "figures" / f"figure4.{format}", render(figure, format))
+    for name, frame in tables.items():
+        _replace(reports / "tables" / f"{name}.csv", csv_text(frame).encode())
+    _replace(reports / "metrics.json", _metrics(summary).encode())
+    _replace(reports / "README.md", page(labels, experiments, summary, tables).encode())
+
+
+def _metrics(summary: pd.DataFrame) -> str:
+    scores = {
+        name: {metric: round(mean(summary, name, metric, ALL), 6) for metric in METRICS} for name in summary.index
+    }
+    return json.dumps(scores, indent=2) + "\n"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)
