@@ -25,9 +25,9 @@ demo: $(READY)
 	$(RUN) dvc repro
 	@echo "Done. Read reports/README.md"
 
-# One thread each: hundreds of tiny networks gain nothing from more.
+# A process for each core, with one thread: hundreds of tiny networks gain nothing from more.
 test: $(READY)
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
