@@ -18,10 +18,10 @@ from sparsessp.arguments import main
 from sparsessp.files import sha256, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = ("check", "fetch", "split", "resample", "baseline", "train", "evaluate", "report")
+STAGES = ("check", "fetch", "split", "resample", "baseline", "train", "evaluate", "profile", "report")
 # Methods are loaded by name; each run depends on its own method's file besides this list.
 METHODS = Path("sparsessp/networks/methods")
-_BY_NAME = {"train": METHODS, "evaluate": METHODS}
+_BY_NAME = {"train": METHODS, "evaluate": METHODS, "profile": METHODS}
 
 
 def imports(source: Path) -> set[Path]:

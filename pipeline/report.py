@@ -13,7 +13,7 @@ import pandas as pd
 from pipeline.data import MicroscopeSource
 from pipeline.grid import as_ratios
 from pipeline.params import Params, read_params
-from pipeline.stage import REPORTS, RESULTS, SPLIT, VOLUMES
+from pipeline.stage import PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES
 from sparsessp.allencell.fingerprint import fingerprint
 from sparsessp.arguments import main
 from sparsessp.dataset import read_manifest, read_table
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> None:
         test = read_table(SPLIT, ("volume", "part")).query("part == 'test'")
         found = fingerprint(manifest[manifest["volume"].isin(test["volume"])])
     experiments = {name: item.model_dump() for name, item in params.experiments.items()}
-    write_report(REPORTS, experiments, RESULTS, labels(params, manifest), ceilings, found)
+    write_report(REPORTS, experiments, RESULTS, labels(params, manifest), ceilings, found, PROFILE)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ VOLUMES = ARTIFACTS / "volumes"
 SPLIT = ARTIFACTS / "split.csv"
 RUNS = ARTIFACTS / "runs"
 RESULTS = ARTIFACTS / "results"
+PROFILE = ARTIFACTS / "profile" / "table6.csv"
 REPORTS = Path("reports")
 
 

@@ -133,6 +133,10 @@ def test_a_real_run_fills_the_tables(clone):
     page = (clone / "reports" / "README.md").read_text()
     assert "simulated" in page and "smoke" in page
     assert (clone / "reports" / "figures" / "figure4.svg").stat().st_size > 1000
+    for name in ("tables/table6.csv", "timings.csv"):
+        costs = (clone / "reports" / name).read_text().splitlines()
+        assert len(costs) == 13 and all(",," not in line for line in costs), name
+    assert "timings" not in sh(clone, "git", "status", "--porcelain").stdout
     untracked = sh(clone, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
     assert not [line for line in untracked if line.startswith("??") and "artifacts" in line], untracked
 
@@ -148,7 +152,8 @@ def test_another_ratio_runs_only_what_it_needs(clone):
     out = sh(clone, "dvc", "exp", "run", *settings).stdout
     ran = {line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage")}
     assert {"resample@8", "train@tgnet-3to2d-prefix-r8", "evaluate@tgnet-3d-prefix-r8", "report"} <= ran
-    assert not ran & {"fetch", "split", "resample@1", "train@multinet-3d-prefix-r1", "train@tgnet-3to2d-prefix-r1"}
+    assert not ran & {"fetch", "split", "profile", "resample@1"}
+    assert not ran & {"train@multinet-3d-prefix-r1", "train@tgnet-3to2d-prefix-r1"}
     assert "ratio8_MSE" in (clone / "reports" / "tables" / "table3.csv").read_text()
     refused = sh(clone, "dvc", "exp", "run", "-S", "ratio=3", ok=False)
     assert refused.returncode != 0 and "1, 2, 4, 8" in refused.stdout + refused.stderr

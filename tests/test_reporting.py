@@ -237,7 +237,9 @@ def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_pa
         "figures/figure4.svg",
         "metrics.json",
         "mine.txt",
-        *(f"tables/{name}.csv" for name in ("baseline", "table1", "table2", "table3", "table7")),
+        *(f"tables/{name}.csv" for name in ("baseline", "table1", "table2", "table3", "table6", "table7")),
+        "timings.csv",
+        "timings.md",
     ]
     metrics = json.loads((tmp_path / "one" / "metrics.json").read_text())
     assert metrics[BASE] == {"MSE": 1.0, "MAE": 0.5, "R2": 0.0}

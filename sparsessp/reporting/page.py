@@ -8,12 +8,12 @@ import pandas as pd
 
 from sparsessp.allencell.fingerprint import TOLERANCE
 from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.markdown import DASH, markdown
 from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN, rows, winner
 from sparsessp.reporting.scores import BASE, linear, mean
 from sparsessp.reporting.tables import GROUPS, TGNET, decimals, number
 from sparsessp.structures import STRUCTURES
 
-DASH = "–"
 _HEADERS = {
     "approach": "Approach",
     "interpolation": "Interp.",
@@ -53,8 +53,8 @@ def page(
         labels: What was run.
         experiments: Declared runs by name.
         summary: Means of the runs that have scores, from `summarise`.
-        tables: `table1`, `table2`, `table3`, `table7` and `baseline`, from tables.py; `fingerprint` too if
-            the data are the paper's.
+        tables: `table1`, `table2`, `table3`, `table7` and `baseline`, from tables.py; `table6`, from costs.py;
+            `fingerprint` too if the data are the paper's.
     """
     declared = [*experiments, *(linear(ratio) for ratio in labels.ratios)]
     missing = [name for name in declared if name not in summary.index]
@@ -77,6 +77,7 @@ def page(
     for table in (3, 1, 2):
         frame = tables[f"table{table}"]
         parts += [f"## Table {table}", _caption(table, labels), _comparison(table, frame, labels)]
+    parts += ["## Table 6", _TABLE6_CAPTION, _table6(tables["table6"])]
     parts += ["## Table 7", _caption(7, labels), _table7(tables["table7"])]
     parts += ["## Baseline", _baseline_caption(tables["baseline"], labels), _baseline(tables["baseline"])]
     parts += [_missing(missing, undeclared), _REPRODUCE]
@@ -179,7 +180,7 @@ def _fingerprint(frame: pd.DataFrame | None) -> list[str]:
         f"the same for all its runs. Tolerance {TOLERANCE}. [CSV](tables/fingerprint.csv)"
     )
     headers = ["Structure", "Test volumes", "Variance", "The paper's", "Difference"]
-    return ["## Fingerprint", caption, _markdown(headers, lines, 1)]
+    return ["## Fingerprint", caption, markdown(headers, lines, 1)]
 
 
 def _caption(table: int, labels: Labels) -> str:
@@ -218,7 +219,31 @@ def _comparison(table: int, frame: pd.DataFrame, labels: Labels) -> str:
             names[-1] += " ★"
         cells = [_pair(values, name, best, stacked=len(labels.ratios) > 1) for name in scores]
         lines.append(names + cells)
-    return _markdown(headers, lines, len(_KEYS[table]))
+    return markdown(headers, lines, len(_KEYS[table]))
+
+
+_TABLE6_CAPTION = f"""\
+**Table 6. Resources: multiply-accumulates (MACs) of one patch of 32 × 128 × 128 voxels, and parameters.** Counted, \
+not measured, on networks of the paper's size (r = 2, prefix interpolation, RepMode K = 5), whatever the scale and \
+data of this run. All: every convolution, linear layer and matrix product. By type: torch's own layer types alone, as \
+the tool thop counts, to which kernels computed in the network (RepMode's) are invisible. *Paper:* as printed. ÷ 3D: \
+ratio to the 3D row of the same method. The paper's numbers are near ours for DoDNet, whose 3D row is thop's count; \
+those of RepMode, and of TSNs but in 2D, no count of ours gives. {DASH}: no result. [CSV](tables/table6.csv). \
+Time and memory, beside the paper's, are in [timings.md](timings.md), which is not in git, for another machine gives \
+other numbers: `dvc repro` writes it on yours."""
+
+
+def _table6(frame: pd.DataFrame) -> str:
+    """Table 6 as far as it is counted; frame from `costs.table6`."""
+    names = {"gmacs": "All", "gmacs_module": "By type", "gmacs_paper": "*Paper*"}
+    headers = ["Approach", "Topology", *(f"GMACs<br>{name}" for name in names.values())]
+    headers += [f"÷ 3D<br>{name}" for name in names.values()] + ["Parameters<br>in millions"]
+    lines = []
+    for _, row in frame.iterrows():
+        cells = [*(_score(row[name], 2) for name in names), *(_score(row[f"{name}_over_3d"], 3) for name in names)]
+        cells = [f"*{text}*" if k % len(names) == 2 else text for k, text in enumerate(cells)]
+        lines.append([row["approach"], row["topology"], *cells, _score(row["parameters"] / 1e6, 2)])
+    return markdown(headers, lines, 2)
 
 
 def _table7(frame: pd.DataFrame) -> str:
@@ -234,7 +259,7 @@ def _table7(frame: pd.DataFrame) -> str:
         best = {header: _best(frame[header], header) for name in names for header in (name, f"{name}_paper")}
         cells = [_pair(run, name, best, stacked=True) for run in runs for name in names]
         lines.append([_GROUP_NAMES[group], *cells])
-    return _markdown(headers, lines, 1)
+    return markdown(headers, lines, 1)
 
 
 def _baseline_caption(frame: pd.DataFrame, labels: Labels) -> str:
@@ -257,7 +282,7 @@ def _baseline(frame: pd.DataFrame) -> str:
         [_GROUP_NAMES[values["structure"]], *(_score(values[name]) for name in frame.columns[1:])]
         for _, values in frame.iterrows()
     ]
-    return _markdown(headers, lines, 1)
+    return markdown(headers, lines, 1)
 
 
 def _missing(missing: Sequence[str], undeclared: Sequence[str]) -> str:
@@ -307,12 +332,6 @@ def _cell(value: float, header: str, best: float) -> str:
 
 def _score(value: float, places: int = 4) -> str:
     return number(value, places) or DASH
-
-
-def _markdown(headers: list[str], lines: list[list[str]], names: int) -> str:
-    """A Markdown table; the first `names` columns are text, the others numbers."""
-    rules = [":--"] * names + ["--:"] * (len(headers) - names)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [headers, rules, *lines])
 
 
 def _list(names: Sequence[str]) -> str:

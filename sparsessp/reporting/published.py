@@ -9,6 +9,7 @@ import pandas as pd
 from sparsessp.config import ExperimentSettings
 
 METRICS = ("MSE", "MAE", "R2")
+MEASURED = ("infer_s_per_iter", "infer_mem_mib", "train_iter_per_s", "train_mem_mib")
 ALL = "all"
 STRUCTURE_MEAN = "structure_mean"
 DELTA_IMP = "delta_imp_percent"
@@ -36,8 +37,8 @@ class PublishedRow:
     interpolation: str
     projection: str
 
-    def experiment(self, ratio: int) -> str:
-        """Name of our run of this row at this sparsity ratio.
+    def settings(self, ratio: int) -> ExperimentSettings:
+        """Our run of this row at this sparsity ratio.
 
         Without missing planes the interpolations are one and the same, so dense runs are all `prefix`.
         """
@@ -48,7 +49,11 @@ class PublishedRow:
             "projection": self.projection.lower(),
             "ratio": ratio,
         }
-        return ExperimentSettings.load(values, f"published.csv, table {self.table}, row {self.number}").name
+        return ExperimentSettings.load(values, f"published.csv, table {self.table}, row {self.number}")
+
+    def experiment(self, ratio: int) -> str:
+        """Name of that run."""
+        return self.settings(ratio).name
 
 
 @cache
@@ -79,12 +84,12 @@ def _values() -> dict[tuple[int, int, int, str, str], float]:
 
 
 def published(row: PublishedRow, ratio: int, metric: str, group: str = ALL) -> float:
-    """The printed score, or nan where the paper has none.
+    """The printed number, or nan where the paper has none.
 
     Args:
         row: Row of the paper.
         ratio: Sparsity ratio.
-        metric: `MSE`, `MAE` or `R2`.
+        metric: `MSE`, `MAE` or `R2`; in Table 6 `gmacs` or one of `MEASURED`.
         group: Key of a structure, `all` (mean over test volumes) or `delta_imp_percent`; also
             `structure_mean`, which is ours to compute from the paper's structures.
     """

@@ -13,12 +13,14 @@ from typing import Any
 import pandas as pd
 
 from sparsessp.errors import SparseSSPError
+from sparsessp.reporting.costs import read_profile, table6, timings
 from sparsessp.reporting.figures import figure4, render
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.page import page
 from sparsessp.reporting.published import ALL, METRICS
 from sparsessp.reporting.scores import linear, load_scores, mean, summarise
 from sparsessp.reporting.tables import COMPARISONS, baseline, comparison, csv_text, table7
+from sparsessp.reporting.timings import timings_page
 
 
 def write_report(
@@ -28,11 +30,12 @@ def write_report(
     labels: Labels,
     ceilings: Mapping[str, float] | None = None,
     fingerprint: pd.DataFrame | None = None,
+    profile: Path | None = None,
 ) -> None:
-    """Write `README.md`, `metrics.json`, `tables/*.csv` and `figures/figure4.{svg,png}`.
+    """Write `README.md`, `metrics.json`, `tables/*.csv`, `figures/figure4.{svg,png}` and `timings.{md,csv}`.
 
     Every file is replaced in one step; other files in the folder stay as they are. The same scores
-    and labels give the same bytes.
+    and labels give the same bytes, on any machine; in the timings, the same profile does.
 
     Args:
         reports: Folder to write into.
@@ -41,6 +44,7 @@ def write_report(
         labels: What the page says about data, scale and budget.
         ceilings: Structure -> R2 of a perfect prediction, if known.
         fingerprint: Variance of the test targets beside the paper's, if these data are the paper's.
+        profile: What the profile stage wrote; without it Table 6 and the timings are dashes.
 
     Raises:
         SparseSSPError: No declared run has scores, a file is malformed, or scores are not those of
@@ -59,6 +63,8 @@ def write_report(
     tables = {f"table{number}": comparison(number, summary, labels) for number in COMPARISONS}
     tables["table7"] = table7(summary, labels)
     tables["baseline"] = baseline(summary, scores, labels, ceilings)
+    costs = read_profile(profile)
+    tables["table6"] = table6(costs)
     if fingerprint is not None:
         tables["fingerprint"] = fingerprint
 
@@ -67,6 +73,9 @@ def write_report(
         _replace(reports / "figures" / f"figure4.{format}", render(figure, format))
     for name, frame in tables.items():
         _replace(reports / "tables" / f"{name}.csv", csv_text(frame).encode())
+    measured = timings(costs, labels)
+    _replace(reports / "timings.csv", measured.to_csv(index=False, lineterminator="\n").encode())
+    _replace(reports / "timings.md", timings_page(measured, labels).encode())
     _replace(reports / "metrics.json", _metrics(summary).encode())
     _replace(reports / "README.md", page(labels, experiments, summary, tables).encode())
 

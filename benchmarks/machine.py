@@ -1,0 +1,92 @@
+"""The machine, its peak rates, and what a network has to do at the least."""
+
+import os
+import platform
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.timing import seconds
+from sparsessp.config import NetworkSettings
+from sparsessp.device import default_device
+from sparsessp.resources import meta_network
+
+_GEMM = {"cpu": 2048, "cuda": 8192}
+_COPIED = {"cpu": 2**26, "cuda": 2**29}  # float32 numbers, far more than a cache holds
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Rates that nothing on this machine surpasses.
+
+    Attributes:
+        device: Where networks are computed.
+        flops: Operations per second of a large matrix product, float32 on a CPU, bfloat16 on CUDA.
+        bandwidth: Bytes per second, read and written, of a large copy on the device.
+    """
+
+    device: torch.device
+    flops: float
+    bandwidth: float
+
+
+def measure() -> Machine:
+    """Measure the default device."""
+    device = default_device()
+    size = _GEMM[device.type]
+    a = torch.randn(size, size, device=device, dtype=torch.float32 if device.type == "cpu" else torch.bfloat16)
+    source = torch.zeros(_COPIED[device.type], device=device)
+    target = torch.ones_like(source)
+    product, copy = (min(seconds(f) for _ in range(_TRIES)) for f in (lambda: a @ a, lambda: target.copy_(source)))
+    return Machine(device, 2 * size**3 / product, 2 * source.nbytes / copy)
+
+
+def description(machine: Machine) -> str:
+    """Name the machine and its rates in two lines."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpu = torch.cuda.get_device_name() if machine.device.type == "cuda" else "no GPU"
+    return (
+        f"{_cpu()}, {cores} cores, {torch.get_num_threads()} threads, {gpu}, torch {torch.__version__}\n"
+        f"{machine.flops / 1e9:.0f} GFLOP/s (matrix product), {machine.bandwidth / 1e9:.1f} GB/s (copy)"
+    )
+
+
+def _cpu() -> str:
+    """The processor's model, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.partition(":")[2] for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
+    )
+    return names[0].strip() if names else platform.processor() or platform.machine()
+
+
+def operations(settings: NetworkSettings, rows: int) -> tuple[int, int]:
+    """Operations of one prediction of depth x rows x rows voxels, and those of its head alone.
+
+    Two for each product of a weight with a voxel inside the image; zeros around it are not counted,
+    which at the lowest levels are most of what a kernel covers.
+    """
+    network = meta_network(settings)
+    view = torch.zeros(1, 1, settings.depth // settings.ratio, rows, rows, device="meta")
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution: _convolution})
+    with counter, torch.no_grad():
+        network(view, torch.zeros(1, dtype=torch.int64, device="meta"))
+    return counter.get_total_flops(), sum(counter.get_flop_counts()["Network.head"].values())
+
+
+def _convolution(x, weight, _bias, stride, padding, _dilation, _transposed, *_, out_shape=None) -> int:
+    """Operations of a convolution of these shapes."""
+    axes = zip(x[2:], out_shape[2:], weight[2:], stride, padding, strict=True)
+    return 2 * prod(out_shape[:2]) * weight[1] * prod(taps_inside(*axis) for axis in axes)
+
+
+def taps_inside(size: int, outputs: int, kernel: int, stride: int, padding: int) -> int:
+    """Pairs of an output and a tap of its kernel that lies inside the image, along one axis."""
+    taps = range(-padding, kernel - padding)
+    return sum(0 <= stride * output + tap < size for output in range(outputs) for tap in taps)

@@ -1,0 +1,95 @@
+"""Two ways of doing one thing, measured in turns, and the memory that each takes at its highest."""
+
+import os
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import torch
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Medians of what was measured in turns.
+
+    Attributes:
+        ours: Of our values.
+        baseline: Of the baseline's.
+        ratio: Of the ratios baseline / ours of neighbours in time, which a machine that slows down for a
+            while leaves alone.
+    """
+
+    ours: float
+    baseline: float
+    ratio: float
+
+
+def in_turns(ours: Callable[[], float], baseline: Callable[[], float], turns: int) -> Pair:
+    """Measure A B A B ...; what needs warming up has been called before."""
+    values = [(ours(), baseline()) for _ in range(turns)]
+    return Pair(median(a for a, _ in values), median(b for _, b in values), median(b / a for a, b in values))
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Time one call, until the device has done all of it."""
+    start = perf_counter()
+    function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return perf_counter() - start
+
+
+def peak_bytes(steps: Callable[..., object], *arguments: object) -> int:
+    """Call a function in a process of its own and return the most memory it held at once.
+
+    On CUDA what torch allocated there; else the process's resident memory beyond what it held before.
+    glibc is told to give freed memory back at once, as it else does with large blocks only: otherwise
+    this would measure its fragmentation, which alone is twice what the baseline of RepMode holds.
+
+    Args:
+        steps: A function at the top level of a module.
+        *arguments: Its arguments, which can be pickled.
+    """
+    # Spawned, not forked: a fork starts with the memory of its parent.
+    with _environment(MALLOC_MMAP_THRESHOLD_="500000"), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_peak, torch.get_num_threads(), steps, *arguments).result()
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Let processes started inside the block see these environment variables."""
+    before = os.environ.copy()
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _peak(threads: int, steps: Callable[..., object], *arguments: object) -> int:
+    torch.set_num_threads(threads)
+    if torch.cuda.is_available():
+        steps(*arguments)
+        return torch.cuda.max_memory_allocated()
+    before = _highest_resident()
+    steps(*arguments)
+    return _highest_resident() - before
+
+
+def _highest_resident() -> int:
+    """Bytes of resident memory at this process's highest."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux hands `ru_maxrss` down from parent to child; this one starts anew.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return highest if sys.platform == "darwin" else highest * 1024

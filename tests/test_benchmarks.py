@@ -1,0 +1,163 @@
+"""The baseline computes what the project computes, and the benchmark prints its table."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from benchmarks import __main__ as program
+from benchmarks import baseline, cases, machine, timing
+from sparsessp.config import METHODS, NetworkSettings, TrainingSettings
+from sparsessp.crops import Crops, Patch
+from sparsessp.dataset import MANIFEST, load_samples, make_views, write_table
+from sparsessp.errors import SparseSSPError
+from sparsessp.inference import predict
+from sparsessp.networks.network import build
+from sparsessp.resources import macs, meta_network
+from sparsessp.structures import STRUCTURES
+from sparsessp.training import learn, optimiser
+from sparsessp.volumes import TRANSMITTED_LIGHT, Volume, write_volume
+
+SMALL = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1}
+# RepMode in all its dimensions and kernels; of the others, which share all but the layout, one in each.
+NETWORKS = [("repmode", topology, kernel) for topology in ("3d", "2d", "2to3d", "3to2d") for kernel in (3, 5)]
+NETWORKS += [(method, topology, 3) for method in METHODS if method != "repmode" for topology in ("3d", "3to2d")]
+TASKS = torch.tensor([3, 0, 3, 7])
+TRAINING = TrainingSettings(iterations=1)
+
+
+def pair(method, topology="3d", kernel=3):
+    network = build(NetworkSettings(method=method, topology=topology, repmode_kernel=kernel, **SMALL))
+    return network, baseline.straightforward(network)
+
+
+@pytest.mark.parametrize(("method", "topology", "kernel"), NETWORKS)
+def test_a_step_of_the_baseline_has_our_loss_and_our_gradients(method, topology, kernel):
+    ours, theirs = pair(method, topology, kernel)
+    generator = torch.Generator().manual_seed(0)
+    view = torch.randn(4, 1, 4, 32, 32, generator=generator)
+    target = torch.randn(4, 1, 8, 32, 32, generator=generator)
+    loss = learn(ours.train(), optimiser(ours, TRAINING), view, target, TASKS, len(TASKS))
+    expected = baseline.Learner(theirs, TRAINING.learning_rate).step(view, target, TASKS)
+    assert loss == pytest.approx(expected, rel=1e-5)  # float32 sums in another order
+    gradients = {name: weight.grad for name, weight in theirs.named_parameters() if weight.grad is not None}
+    assert gradients.keys() == {name for name, weight in ours.named_parameters() if weight.grad is not None}
+    scale = torch.stack([gradient.norm() for gradient in gradients.values()]).norm()
+    for name, weight in ours.named_parameters():
+        if name in gradients:
+            # Rounding decides ReLUs of nearly 0; biases before an instance norm have gradients of nothing but rounding.
+            difference = (weight.grad - gradients[name]).norm()
+            assert difference <= 1e-2 * gradients[name].norm() + 1e-6 * scale, name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_predictions_are_equal_one_by_one_and_several_at_once(method):
+    ours, theirs = pair(method, kernel=5)
+    view = np.random.default_rng(0).standard_normal((9, 40, 50), np.float32)
+    expected = np.stack([baseline.predict(theirs, view, 17, task, 32) for task in (7, 3, 0)])
+    # float32 sums in another order, 20 layers deep
+    np.testing.assert_allclose(predict(ours, view, 17, (7, 3, 0), 32), expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(predict(ours, view, 17, 3, 32), expected[1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ("repmode", "dodnet"))
+def test_the_baseline_is_contiguous_throughout_and_a_copy(method):
+    ours, theirs = pair(method)
+    outputs = []
+    for module in theirs.modules():
+        module.register_forward_hook(lambda _m, _i, out: outputs.append(out))
+    theirs(torch.randn(2, 1, 4, 32, 32), TASKS[:2])
+    images = [out for out in outputs if torch.is_tensor(out) and out.dim() == 5]
+    assert len(images) > 40 and all(image.is_contiguous() for image in images)
+    assert not {w.data_ptr() for w in ours.parameters()} & {w.data_ptr() for w in theirs.parameters()}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three fields of different shapes, one smaller than a crop."""
+    rows = []
+    rng = np.random.default_rng(0)
+    for structure, shape in zip(STRUCTURES, ((24, 40, 33), (17, 20, 36), (30, 32, 32)), strict=False):
+        path = tmp_path / "volumes" / f"{structure.key}.ome.tiff"
+        voxels = rng.standard_normal((2, *shape), np.float32)
+        write_volume(path, Volume(voxels, (TRANSMITTED_LIGHT, structure.key), (0.3, 0.3, 0.3), {"source": "noise"}))
+        rows.append({"volume": structure.key, "structure": structure.key, "path": path.name, "sha256": ""})
+    write_table(tmp_path / "volumes" / MANIFEST, pd.DataFrame(rows))
+    write_table(tmp_path / "splits.csv", pd.DataFrame(rows).assign(part="train"))
+    make_views(tmp_path / "volumes", tmp_path / "views", 2, progress=False)
+    return tmp_path
+
+
+def test_both_data_paths_give_the_same_crops(folders):
+    patch = Patch(16, 24, "zyx")
+    samples = load_samples(folders / "volumes", folders / "views", folders / "splits.csv", "train")
+    crops = Crops(samples, patch, 5, torch.device("cpu"))
+    files = baseline.FieldCrops(folders / "volumes", folders / "views", 2, patch, 5)
+    batches = list(baseline.loader(files, 4, 5))
+    assert len(batches) == 5
+    for step, expected in enumerate(batches):
+        for ours, theirs in zip(crops.batch(step, 4), expected, strict=True):
+            assert torch.equal(ours, theirs)
+
+
+@given(st.integers(1, 9), st.sampled_from((1, 3, 5)), st.integers(1, 2))
+def test_taps_inside_the_image_are_what_a_convolution_of_ones_sums(size, kernel, stride):
+    y = F.conv1d(torch.ones(1, 1, size), torch.ones(1, 1, kernel), stride=stride, padding=kernel // 2)
+    assert machine.taps_inside(size, y.shape[2], kernel, stride, kernel // 2) == y.sum()
+
+
+def test_operations_leave_out_the_zeros_around_an_image():
+    settings = NetworkSettings(method="dodnet", topology="3d", **SMALL)
+    whole, head = machine.operations(settings, 32)
+    counted = 2 * macs(meta_network(settings), 32, 32)
+    assert 0 < head < whole and 0.5 * counted < whole < counted
+
+
+def test_the_ratio_is_that_of_neighbours_in_time():
+    ours, theirs = iter((1.0, 2.0, 3.0)), iter((4.0, 4.0, 15.0))
+    assert timing.in_turns(ours.__next__, theirs.__next__, 3) == timing.Pair(2, 4, 4)
+
+
+def test_peak_memory_is_that_of_the_call_alone():
+    held = np.ones(2**24)  # which the other process must not inherit
+    assert timing.peak_bytes(np.ones, 2**23) == pytest.approx(held.nbytes / 2, rel=0.1)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(cases.SIZES, "small", cases.Size(8, 8, 32, (10, 40, 40), (8, 32), (1, 1), 2, batch=2))
+
+
+def test_rows_are_printed_as_json(tiny, capsys):
+    program.run(["--json", "--only", "train-dodnet", "data", "predict-twelve"])
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["unit"] for row in rows] == ["s", "GB", "crops/s", "% of step", "s"]
+    for row in rows:
+        assert list(row) == ["name", "unit", "ours", "baseline", "ratio", "floor"]
+        better = row["baseline"] / row["ours"]
+        # Equal in one turn; the waits are medians of three.
+        if row["unit"] != "% of step":
+            assert row["ratio"] == pytest.approx(1 / better if row["unit"] == "crops/s" else better)
+
+
+def test_the_table_names_the_machine_first(tiny, capsys):
+    program.run(["--only", "predict-dodnet"])
+    out = capsys.readouterr().out.splitlines()
+    assert "torch" in out[0] and "GFLOP/s" in out[1]
+    assert out[3].startswith("|") and len({len(line) for line in out[3:]}) == 1 and len(out) == 6
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_paper_size_is_refused_without_cuda():
+    with pytest.raises(SparseSSPError, match="paper.*CUDA.*small, full"):
+        program.run(["--size", "paper"])
+
+
+def test_unknown_cases_are_named():
+    with pytest.raises(SparseSSPError, match="train-everything"):
+        program.run(["--only", "train-everything"])

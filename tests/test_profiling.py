@@ -1,0 +1,132 @@
+"""Table 6: what is counted, what is measured, and how both stand beside the paper's."""
+
+import math
+import os
+import signal
+
+import pandas as pd
+import pytest
+import torch
+from checkout import ROOT
+from ruamel.yaml import YAML
+from test_reporting import TGNET, labels, line, plan, put
+
+from sparsessp import profiling
+from sparsessp.config import TOPOLOGIES, NetworkSettings, TrainingSettings
+from sparsessp.dataset import write_table
+from sparsessp.errors import SparseSSPError
+from sparsessp.profiling import machine, profile
+from sparsessp.reporting.costs import COLUMNS, read_profile, table6, timings
+from sparsessp.reporting.published import MEASURED, published, rows
+from sparsessp.reporting.report import write_report
+from sparsessp.resources import macs, meta_network, module_macs
+
+TINY = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "repmode_kernel": 3}
+
+
+def tiny(method, topology):
+    return NetworkSettings(method=method, topology=topology, **TINY)
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_the_count_by_module_is_all_of_a_plain_network_and_little_of_repmode(topology):
+    plain, repmode, dodnet = (meta_network(tiny(method, topology)) for method in ("plain", "repmode", "dodnet"))
+    assert module_macs(plain, 32, 32) == macs(plain, 32, 32)
+    assert 0 < module_macs(repmode, 32, 32) < macs(repmode, 32, 32) / 4
+    # Of DoDNet the written head alone is missing.
+    head = dodnet.head.layers
+    assert macs(dodnet, 32, 32) - module_macs(dodnet, 32, 32) == sum(o * i for o, i in head) * 32 * 32 * (
+        8 if topology.endswith("3d") else 1
+    )
+
+
+def test_a_profile_grows_with_batch_and_window():
+    few, many = (
+        profile(tiny("dodnet", "3d"), TrainingSettings(iterations=1, batch=batch, patch=24), window)
+        for batch, window in ((1, 16), (16, 64))
+    )
+    for cost in (few.inference, few.training, many.inference, many.training):
+        assert cost.seconds > 0 and math.isfinite(cost.mib)
+    assert many.inference.mib > few.inference.mib + 5 and many.training.mib > few.training.mib + 5
+    assert machine(torch.device("cpu"))
+
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_measurement_that_the_system_ends_is_named(monkeypatch):
+    monkeypatch.setenv("SPARSESSP_DEVICE", "cpu")
+    monkeypatch.setattr(profiling, "_inference", killed)
+    with pytest.raises(SparseSSPError, match="dodnet-2d-prefix-r2.*memory.*batch.*8"):
+        profile(tiny("dodnet", "2d"), TrainingSettings(iterations=1), 32)
+
+
+def put_profile(path, skipped=()):
+    """A profile of the twelve networks: 3D rows cost 10, 20, 30 and 40, the others half."""
+    lines = []
+    for row in rows(6):
+        share = 1 if row.topology == "3D" else 0.5
+        values = dict.fromkeys(COLUMNS, 1) | {"experiment": row.experiment(2), "machine": "abacus", "device": "cpu"}
+        values |= {"gmacs": 100 * share, "module_gmacs": 8 * share, "parameters": 2_000_000}
+        values |= {metric: 10 * k * share for k, metric in enumerate(MEASURED, 1)}
+        lines.append(values)
+    write_table(path, pd.DataFrame(lines)[lambda frame: ~frame["experiment"].isin(skipped)])
+
+
+def test_table_6_stands_beside_the_papers(tmp_path):
+    put_profile(tmp_path / "profile.csv", skipped=["dodnet-2d-prefix-r2"])
+    found = read_profile(tmp_path / "profile.csv")
+    counted, measured = table6(found), timings(found, labels())
+    assert len(counted) == len(measured) == 12
+    dense, flat = counted.iloc[0], counted.iloc[1]
+    assert (dense["approach"], dense["topology"], flat["topology"]) == ("RepMode", "3D", "2D")
+    assert (flat["gmacs"], flat["gmacs_over_3d"], flat["gmacs_module_over_3d"]) == (50, 0.5, 0.5)
+    assert (flat["gmacs_paper"], flat["gmacs_paper_over_3d"]) == (2.33, 2.33 / 66.29)
+    assert (dense["gmacs_over_3d"], dense["gmacs_paper_over_3d"], dense["parameters"]) == (1, 1, 2_000_000)
+    flat = measured.iloc[1]
+    assert flat["approach"] == "RepMode (K=3)"
+    for k, metric in enumerate(MEASURED, 1):
+        assert (flat[metric], flat[f"{metric}_over_3d"]) == (5 * k, 0.5)
+        paper = [published(row, 2, metric) for row in rows(6)[:2]]
+        assert (flat[f"{metric}_paper"], flat[f"{metric}_paper_over_3d"]) == (paper[1], paper[1] / paper[0])
+    missing = measured.iloc[5]
+    assert missing["experiment"] == "dodnet-2d-prefix-r2" and math.isnan(missing["train_mem_mib_over_3d"])
+    assert missing["train_mem_mib_paper"] == 2692
+
+
+def test_the_report_prints_table_6_and_dashes_without_a_profile(tmp_path):
+    put(tmp_path / "results", TGNET, 0.2)
+    put_profile(tmp_path / "profile.csv")
+    pages = {}
+    for name in ("profile.csv", "none.csv"):
+        folder = tmp_path / name[:-4]
+        write_report(folder, plan(2), tmp_path / "results", labels(), profile=tmp_path / name)
+        pages[name] = [(folder / page).read_text() for page in ("README.md", "timings.md")]
+        assert (folder / "tables" / "table6.csv").read_text().count("\n") == 13
+        assert (folder / "timings.csv").read_text().count("\n") == 13
+    text, measured = pages["profile.csv"]
+    assert "](timings.md)" in text and "abacus" not in text
+    cells = ["100.00", "8.00", "*113.86*", "1.000", "1.000", "*1.000*", "2.00"]
+    assert line(text.split("## Table 6")[1].split("## Table 7")[0], "DoDNet", "3D")[2:] == cells
+    assert "| machine | abacus, device cpu, 1 CPU threads (paper: RTX 3090) |" in measured
+    cells = line(measured, "TSNs", "3-to-2D")[2:]
+    assert cells[:2] == ["5.00<br><sub>*0.910*</sub>", "0.500<br><sub>*0.835*</sub>"]
+    assert cells[-2:] == ["20.0<br><sub>*7,522*</sub>", "0.500<br><sub>*0.719*</sub>"]
+    text, measured = pages["none.csv"]
+    row = line(text.split("## Table 6")[1].split("## Table 7")[0], "TSNs", "2D")
+    assert row[2:] == ["–", "–", "*2.05*", "–", "–", "*0.037*", "–"]
+    assert "nan" not in text + measured and "| machine | –" in measured
+    assert line(measured, "TSNs", "2D")[2] == "–<br><sub>*0.370*</sub>"
+
+
+def test_a_profile_that_lacks_a_column_is_named(tmp_path):
+    (tmp_path / "profile.csv").write_text("experiment,gmacs\na,1\n")
+    with pytest.raises(SparseSSPError, match="profile.csv: column 'module_gmacs' is missing"):
+        read_profile(tmp_path / "profile.csv")
+
+
+def test_the_stage_depends_on_the_methods_it_measures():
+    deps = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["profile"]["deps"]
+    methods = {f"sparsessp/networks/methods/{row.settings(2).method}.py" for row in rows(6)}
+    assert {dep for dep in deps if "/methods/" in dep} == methods
