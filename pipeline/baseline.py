@@ -1,5 +1,7 @@
 """Stage baseline: score a per-voxel linear regression on brightfield at one sparsity ratio.
 
+Keeps example volumes too, one of each structure, for the report's figures.
+
 Example:
   python -m pipeline.baseline --ratio 2
 """
@@ -14,6 +16,7 @@ from sparsessp.arguments import main
 from sparsessp.config import RATIOS
 from sparsessp.dataset import load_samples, write_table
 from sparsessp.evaluation import evaluate, linear_baseline, summary
+from sparsessp.examples import centre, first_volumes, write_examples
 from sparsessp.files import write_text
 
 
@@ -22,10 +25,16 @@ def run(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser("python -m pipeline.baseline", description=__doc__)
     parser.add_argument("--ratio", type=int, choices=RATIOS, required=True, help="sparsity ratio of the views")
     ratio = parser.parse_args(arguments).ratio
+    results = RESULTS / baseline(ratio)
     train, test = (load_samples(VOLUMES, views(ratio), SPLIT, part) for part in ("train", "test"))
-    scores = evaluate(linear_baseline(train), test, baseline(ratio))
-    write_table(RESULTS / baseline(ratio) / "scores.csv", scores)
-    write_text(RESULTS / baseline(ratio) / "scores.json", json.dumps(summary(scores), indent=1) + "\n")
+    found = evaluate(linear_baseline(train), test, baseline(ratio))
+    write_table(results / "scores.csv", found.scores)
+    write_table(results / "planes.csv", found.planes, "%.6g")
+    write_text(results / "scores.json", json.dumps(summary(found.scores), indent=1) + "\n")
+    examples = first_volumes(test).values()
+    views_and_targets = {f"{s.volume}.view": centre(s.view_dHW) for s in examples}
+    views_and_targets |= {f"{s.volume}.target": centre(s.target_DHW) for s in examples}
+    write_examples(results / "examples.npz", views_and_targets)
 
 
 if __name__ == "__main__":

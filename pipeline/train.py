@@ -9,6 +9,7 @@ SPARSESSP_DEVICE chooses the device, SPARSESSP_SCRATCH the folder for unfinished
 """
 
 import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from sparsessp.arguments import main, parser, settings
 from sparsessp.checkpoints import save_model
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.dataset import MANIFEST, VIEWS, load_samples, write_table
+from sparsessp.files import write_text
+from sparsessp.resources import describe
 from sparsessp.training import train
 
 
@@ -35,7 +38,7 @@ def state_folder(network: NetworkSettings, *others: TrainingSettings | Inference
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Train, then write the model and its history."""
+    """Train, then write the model, its history and what its network is."""
     options = parser("pipeline.train", __doc__, NetworkSettings, TrainingSettings, InferenceSettings).parse_args(
         arguments
     )
@@ -46,6 +49,7 @@ def run(arguments: Sequence[str]) -> None:
     folder = state_folder(network, training, inference)
     model, history = train(network, training, inference, *samples, folder)
     write_table(RUNS / network.name / "history.csv", history)
+    write_text(RUNS / network.name / "network.json", json.dumps(describe(network, inference.window), indent=1) + "\n")
     save_model(RUNS / network.name / "model.pt", model, {"training": training.model_dump()})
     shutil.rmtree(folder)
 

@@ -13,31 +13,18 @@ from collections.abc import Sequence
 
 from sparsessp import __version__, arguments
 from sparsessp.config import NetworkSettings
-from sparsessp.structures import STRUCTURES
 
 _DEFAULTS = {"method": "tgnet", "topology": "3to2d"}
-_ROWS = 128
 
 
-def describe(options: argparse.Namespace) -> None:
+def _describe(options: argparse.Namespace) -> None:
     """Print what one network costs and what shapes its parts have."""
     # torch takes a second to import; --help need not wait for it.
-    from sparsessp.networks.method import load_method
-    from sparsessp.resources import macs, meta_network, parameters, shapes
+    from sparsessp.resources import describe
 
     for key, value in _DEFAULTS.items():
         setattr(options, key, getattr(options, key) or value)
-    settings = arguments.settings(NetworkSettings, options)
-    network = meta_network(settings)
-    facts = {
-        "name": settings.name,
-        "networks": len(STRUCTURES) if load_method(settings).per_structure else 1,
-        "parameters": parameters(network),
-        "gmacs": round(macs(network, _ROWS, _ROWS) / 1e9, 4),
-        "patch": [settings.depth, _ROWS, _ROWS],
-        "settings": settings.model_dump(),
-        "shapes": [{"part": name, "shape": list(shape)} for name, shape in shapes(network, _ROWS, _ROWS)],
-    }
+    facts = describe(arguments.settings(NetworkSettings, options))
     print(json.dumps(facts, indent=1) if options.json else _text(facts))
 
 
@@ -67,7 +54,7 @@ def run(argv: Sequence[str]) -> None:
     )
     arguments.add_settings(command, NetworkSettings)
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.set_defaults(run=describe)
+    command.set_defaults(run=_describe)
     options = parser.parse_args(argv)
     options.run(options)
 

@@ -1,41 +1,64 @@
 """Scores of trained networks and of the linear baseline on whole test volumes (section 4.1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from sparsessp.dataset import Sample
-from sparsessp.metrics import METRICS, score
+from sparsessp.metrics import METRICS, MORE, plane_errors, score
 
-COLUMNS = ("volume", "structure", *METRICS)
+COLUMNS = ("volume", "structure", *METRICS, *MORE)
+PLANES = ("volume", "plane", "squared_error", "variation")
+
+
+class Evaluation(NamedTuple):
+    """What is left of the predictions of all test volumes.
+
+    Attributes:
+        scores: One row per volume, columns `COLUMNS`.
+        planes: One row per plane of each volume, columns `PLANES`, as `metrics.plane_errors` has them.
+        kept: Predictions (D, H, W) of the volumes that were to be kept, by volume.
+    """
+
+    scores: pd.DataFrame
+    planes: pd.DataFrame
+    kept: dict[str, np.ndarray]
 
 
 def evaluate(
-    predictor: Callable[[Sample], np.ndarray], samples: Sequence[Sample], label: str, progress: bool = True
-) -> pd.DataFrame:
+    predictor: Callable[[Sample], np.ndarray],
+    samples: Sequence[Sample],
+    label: str,
+    keep: Collection[str] = (),
+    progress: bool = True,
+) -> Evaluation:
     """Score a predictor on each sample.
 
     Args:
         predictor: From a sample to its prediction (D, H, W); sees the view, must not see the target.
         samples: Test volumes.
         label: Of the progress bar.
-        progress: Whether to show it.
-
-    Returns:
-        One row per volume, columns `COLUMNS`.
+        keep: Names of the volumes whose predictions are wanted.
+        progress: Whether to show the bar.
     """
-    rows = []
+    rows, planes, kept = [], [], {}
     for sample in tqdm(samples, f"evaluate {label}", unit="volume", disable=not progress):
-        scores = asdict(score(predictor(sample), sample.target_DHW))
+        prediction = predictor(sample)
+        scores = asdict(score(prediction, sample.target_DHW))
         rows.append({"volume": sample.volume, "structure": sample.structure, **scores})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        errors = zip(*plane_errors(prediction, sample.target_DHW), strict=True)
+        planes += [(sample.volume, plane, *values) for plane, values in enumerate(errors)]
+        if sample.volume in keep:
+            kept[sample.volume] = prediction
+    return Evaluation(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(planes, columns=list(PLANES)), kept)
 
 
 def summary(scores: pd.DataFrame) -> dict:
-    """Summarise scores per structure and over all.
+    """Summarise the paper's scores per structure and over all.
 
     Returns:
         `all`: mean over test volumes, the paper's "All"; `all_structures`: mean of the structures'

@@ -6,7 +6,8 @@ import numpy as np
 
 from sparsessp.errors import SparseSSPError
 
-METRICS = ("mse", "mae", "r2")
+METRICS = ("mse", "mae", "r2")  # the paper's
+MORE = ("pearson", "r2_affine")
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,16 @@ class Scores:
         mse: Mean squared error.
         mae: Mean absolute error.
         r2: Coefficient of determination; negative when the mean of the target would do better.
+        pearson: Correlation of prediction and target; zero for a constant prediction.
+        r2_affine: R2 after the best scale and offset of this volume, which is the squared correlation: it
+            forgives wrong brightness and contrast, and nothing else.
     """
 
     mse: float
     mae: float
     r2: float
+    pearson: float
+    r2_affine: float
 
 
 def score(prediction: np.ndarray, target: np.ndarray) -> Scores:
@@ -34,18 +40,52 @@ def score(prediction: np.ndarray, target: np.ndarray) -> Scores:
     Raises:
         SparseSSPError: The shapes differ, or the target is constant (R2 is undefined).
     """
+    _check_shapes(prediction, target)
+    means = [float(np.mean(volume, dtype=np.float64)) for volume in (prediction, target)]
+    squared = absolute = 0.0
+    moments = np.zeros(3)  # of prediction and target about their means: two squares and the product
+    for predicted_HW, target_HW in zip(prediction, target, strict=True):
+        x, y = predicted_HW.astype(np.float64).ravel(), target_HW.astype(np.float64).ravel()
+        error = x - y
+        squared += float(error @ error)
+        absolute += float(np.abs(error).sum())
+        x -= means[0]
+        y -= means[1]
+        moments += x @ x, y @ y, x @ y
+    spread, variation, product = (float(moment) for moment in moments)
+    if float(np.min(target)) == float(np.max(target)):
+        raise SparseSSPError(f"the target is constant ({target.flat[0]:g}); R2 is undefined")
+    pearson = product / np.sqrt(spread * variation) if np.min(prediction) < np.max(prediction) else 0.0
+    return Scores(
+        squared / target.size, absolute / target.size, 1 - squared / variation, float(pearson), float(pearson**2)
+    )
+
+
+def plane_errors(prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean squared error of each plane, and the target's there about the mean of the whole volume.
+
+    Averaged over any planes, 1 - error / variation is the R2 of these planes together; over all, the volume's.
+
+    Args:
+        prediction: (D, H, W).
+        target: (D, H, W).
+
+    Returns:
+        Error (D,) and variation (D,), float64.
+
+    Raises:
+        SparseSSPError: The shapes differ.
+    """
+    _check_shapes(prediction, target)
+    mean = np.mean(target, dtype=np.float64)
+    pairs = list(zip(prediction, target, strict=True))
+    error = [np.square(x.astype(np.float64) - y).mean() for x, y in pairs]
+    return np.array(error), np.array([np.square(y - mean).mean() for _, y in pairs])
+
+
+def _check_shapes(prediction: np.ndarray, target: np.ndarray) -> None:
     if prediction.shape != target.shape:
         raise SparseSSPError(f"prediction has shape {prediction.shape}, its target {target.shape}")
-    squared = absolute = 0.0
-    for predicted_HW, target_HW in zip(prediction, target, strict=True):
-        error_HW = predicted_HW.astype(np.float64) - target_HW
-        squared += float(np.square(error_HW).sum())
-        absolute += float(np.abs(error_HW).sum())
-    variance = float(np.var(target, dtype=np.float64))
-    if variance == 0:
-        raise SparseSSPError(f"the target is constant ({target.flat[0]:g}); R2 is undefined")
-    mse = squared / target.size
-    return Scores(mse, absolute / target.size, 1 - mse / variance)
 
 
 def delta_imp(score: float, base: float, metric: str) -> float:

@@ -1,6 +1,7 @@
 """What a network costs (section 4.3, Table 6): parameters and multiply-accumulates, counted; time, measured."""
 
 from time import perf_counter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sparsessp.config import NetworkSettings
 from sparsessp.device import default_device
+from sparsessp.networks.method import load_method
 from sparsessp.networks.network import Network
 from sparsessp.structures import STRUCTURES
 
@@ -98,6 +100,29 @@ def shapes(network: Network, rows: int = 128, columns: int = 128) -> list[tuple[
     for hook in hooks:
         hook.remove()
     return [("view", tuple(view.shape[1:])), *seen, ("prediction", tuple(output.shape[1:]))]
+
+
+def describe(settings: NetworkSettings, rows: int = 128) -> dict[str, Any]:
+    """What a network of these settings costs and what shapes its parts have, for one patch.
+
+    Args:
+        settings: Of the network.
+        rows: Rows and columns of the patch.
+
+    Returns:
+        `name`; `networks`, of these costs each; `parameters`; `gmacs`; `patch`, its planes, rows and columns;
+        `settings`; `shapes`, the `part` and `shape` of each part in order.
+    """
+    network = meta_network(settings)
+    return {
+        "name": settings.name,
+        "networks": len(STRUCTURES) if load_method(settings).per_structure else 1,
+        "parameters": parameters(network),
+        "gmacs": round(macs(network, rows, rows) / 1e9, 6),
+        "patch": [settings.depth, rows, rows],
+        "settings": settings.model_dump(),
+        "shapes": [{"part": name, "shape": list(shape)} for name, shape in shapes(network, rows, rows)],
+    }
 
 
 def step_seconds(settings: NetworkSettings, batch: int, rows: int, steps: int = 3) -> float:

@@ -1,5 +1,7 @@
 """Volumes, splits, views, scores: what goes in comes out, and bad input is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from sparsessp.dataset import check_voxels, load_samples, make_views, read_manifest, write_table
 from sparsessp.errors import SparseSSPError
 from sparsessp.evaluation import evaluate, linear_baseline, summary
+from sparsessp.examples import centre, first_volumes, read_examples, write_examples
 from sparsessp.files import sha256, whole
 from sparsessp.metrics import delta_imp, score
 from sparsessp.splits import PARTS, split
@@ -169,5 +172,40 @@ def test_linear_baseline_is_least_squares():
     slope, offset = np.polyfit(x, y, 1)
     got = linear_baseline([sample])(sample)
     np.testing.assert_allclose(got.ravel(), slope * x + offset, atol=1e-6)  # float32 inputs
-    table = evaluate(linear_baseline([sample]), [sample], "x", progress=False)
-    assert summary(table)["all"]["r2"] == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2, abs=1e-6)
+    found = evaluate(linear_baseline([sample]), [sample], "x", keep=[sample.volume], progress=False)
+    assert summary(found.scores)["all"]["r2"] == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2, abs=1e-6)
+    assert np.array_equal(found.kept[sample.volume], got)
+    assert list(found.planes["plane"]) == list(range(len(sample.target_DHW)))
+    sums = found.planes[["squared_error", "variation"]].sum()
+    assert 1 - sums["squared_error"] / sums["variation"] == pytest.approx(found.scores["r2"][0], rel=1e-9)
+
+
+@given(st.integers(0, 99), st.floats(0.01, 50), st.floats(-5, 5))
+def test_the_affine_score_forgives_scale_and_offset_and_nothing_else(seed, scale, offset):
+    target, prediction = np.random.default_rng(seed).standard_normal((2, 3, 4, 5))
+    prediction += target
+    slope, intercept = np.polyfit(prediction.ravel(), target.ravel(), 1)
+    best = score(slope * prediction + intercept, target)
+    got = score(scale * prediction + offset, target)
+    assert got.r2_affine == pytest.approx(best.r2, rel=1e-6) and got.r2 <= got.r2_affine + 1e-9
+    assert got.pearson == pytest.approx(np.corrcoef(prediction.ravel(), target.ravel())[0, 1], rel=1e-6)
+    flat = score(np.full_like(target, offset), target)
+    assert flat.pearson == flat.r2_affine == 0
+
+
+def test_examples_are_the_first_volumes_cut_about_the_middle(tmp_path):
+    samples = [
+        replace(make_field(2, ratio=1), volume=name, structure=key)
+        for name, key in (("a1", "dna"), ("a2", "dna"), ("b1", "nucleolus"))
+    ]
+    assert list(first_volumes(samples)) == ["a1", "b1"] and list(first_volumes(samples, ["nucleolus"])) == ["b1"]
+    stack = np.arange(2 * 131 * 5, dtype=np.float32).reshape(2, 131, 5) / 1024
+    np.testing.assert_allclose(centre(stack), stack[:, 1:129], rtol=1e-3)  # float16
+    write_examples(tmp_path / "one.npz", {"x": centre(stack)})
+    write_examples(tmp_path / "two.npz", {"x": centre(stack)})
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    assert np.array_equal(read_examples(tmp_path / "one.npz")["x"], centre(stack).astype(np.float32))
+    assert read_examples(tmp_path / "none.npz") == {}
+    (tmp_path / "two.npz").write_bytes(b"PK broken")
+    with pytest.raises(SparseSSPError, match="two.npz"):
+        read_examples(tmp_path / "two.npz")

@@ -23,6 +23,7 @@ from sparsessp.reporting.tables import baseline, comparison, csv_text, table7
 from sparsessp.structures import KEYS
 
 VOLUMES = [("a-00", KEYS[0]), ("a-01", KEYS[0]), ("b-00", KEYS[1])]
+HEAD = "volume,structure,mse,mae,r2,pearson,r2_affine\n"
 BASE = "multinet-3d-prefix-r1"
 TGNET = "tgnet-3to2d-prefix-r2"
 
@@ -50,10 +51,13 @@ def labels(*ratios, **changes):
 def put(results, name, r2, volumes=VOLUMES):
     """Scores of one run; `r2` one number per volume, the others follow from it."""
     r2 = np.broadcast_to(np.asarray(r2, float), len(volumes))
-    lines = [f"{v},{s},{1 - x:.6f},{(1 - x) / 2:.6f},{x:.6f}" for (v, s), x in zip(volumes, r2, strict=True)]
+    lines = [
+        f"{v},{s},{1 - x:.6f},{(1 - x) / 2:.6f},{x:.6f},{abs(x) ** 0.5:.6f},{abs(x):.6f}"
+        for (v, s), x in zip(volumes, r2, strict=True)
+    ]
     path = results / name / "scores.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("volume,structure,mse,mae,r2\n" + "\n".join(lines) + "\n")
+    path.write_text(HEAD + "\n".join(lines) + "\n")
 
 
 def plan(*ratios):
@@ -267,13 +271,13 @@ def test_runs_outside_the_plan_are_named_as_such(tmp_path):
     ("content", "says"),
     [
         ("", "not a table"),
-        ("volume,structure,mse,mae\na,dna,1,1\n", "columns are"),
-        ("volume,structure,mse,mae,r2\n", "no volume"),
-        ("volume,structure,mse,mae,r2\na,dna,1,x,1\n", "not a table"),
-        ("volume,structure,mse,mae,r2\na,dna,1,inf,1\n", "finite"),
-        ("volume,structure,mse,mae,r2\na,nucleus,1,1,1\n", "'nucleus'"),
-        ("volume,structure,mse,mae,r2\na,dna,1,1,1\na,dna,1,1,1\n", "twice"),
-        ("volume,structure,mse,mae,r2\na,dna,1,1,1\n", "not the 3 of"),
+        ("volume,structure,mse,mae,r2\na,dna,1,1,1\n", "columns are"),
+        (HEAD, "no volume"),
+        (HEAD + "a,dna,1,x,1,1,1\n", "not a table"),
+        (HEAD + "a,dna,1,inf,1,1,1\n", "finite"),
+        (HEAD + "a,nucleus,1,1,1,1,1\n", "'nucleus'"),
+        (HEAD + "a,dna,1,1,1,1,1\na,dna,1,1,1,1,1\n", "twice"),
+        (HEAD + "a,dna,1,1,1,1,1\n", "not the 3 of"),
     ],
 )
 def test_a_bad_scores_file_is_named(tmp_path, content, says):

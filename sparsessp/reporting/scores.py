@@ -12,7 +12,8 @@ from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEA
 from sparsessp.structures import KEYS
 
 BASE = "multinet-3d-prefix-r1"
-COLUMNS = ["volume", "structure", "mse", "mae", "r2"]
+MORE = ("pearson", "r2_affine")  # scores that the paper has not
+COLUMNS = ["volume", "structure", *(metric.lower() for metric in METRICS), *MORE]
 NUMBERS = COLUMNS[2:]
 
 
@@ -56,7 +57,7 @@ def load_scores(results: Path, names: Iterable[str]) -> pd.DataFrame:
         names: Declared runs, in the order wanted.
 
     Returns:
-        Columns `experiment`, `volume`, `structure`, `mse`, `mae`, `r2`, one row per run and volume.
+        Column `experiment`, then `COLUMNS`, one row per run and volume.
 
     Raises:
         SparseSSPError: A file is malformed, or scores other volumes than the runs before it: such
@@ -84,19 +85,21 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     """Means of each run, one row a run, in the order of `scores`.
 
     Returns:
-        Columns (group, metric). Groups: each structure; `all`, the mean over test volumes, which is
-        the paper's figure (methods.md section 3, row 16); `structure_mean`, the mean over structures;
-        `delta_imp_percent`, the improvement of `all` over dense Multi-Net. nan where undefined.
+        Columns (group, metric), metrics being the paper's `METRICS` and `MORE`. Groups: each structure;
+        `all`, the mean over test volumes, which is the paper's figure (methods.md section 3, row 16);
+        `structure_mean`, the mean over structures; `delta_imp_percent`, the improvement of `all` over
+        dense Multi-Net. nan where undefined.
     """
-    scores = scores.rename(columns=dict(zip(NUMBERS, METRICS, strict=True)))
+    metrics = [*METRICS, *MORE]
+    scores = scores.rename(columns=dict(zip(NUMBERS, metrics, strict=True)))
     order = scores["experiment"].unique()
-    per_structure = scores.groupby(["experiment", "structure"])[list(METRICS)].mean()
+    per_structure = scores.groupby(["experiment", "structure"])[metrics].mean()
     groups = {key: per_structure.xs(key, level="structure") for key in KEYS if key in set(scores["structure"])}
-    groups[ALL] = scores.groupby("experiment")[list(METRICS)].mean()
+    groups[ALL] = scores.groupby("experiment")[metrics].mean()
     groups[STRUCTURE_MEAN] = per_structure.groupby("experiment").mean()
     if BASE in order:
         groups[DELTA_IMP] = _improvement(groups[ALL])
-    columns = pd.MultiIndex.from_product([[*KEYS, ALL, STRUCTURE_MEAN, DELTA_IMP], METRICS])
+    columns = pd.MultiIndex.from_product([[*KEYS, ALL, STRUCTURE_MEAN, DELTA_IMP], metrics])
     return pd.concat(groups, axis=1).reindex(index=order, columns=columns)
 
 
