@@ -11,8 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from pipeline.stage import RESULTS, SPLIT, VOLUMES, baseline, views
-from sparsessp.arguments import main
+from pipeline.stage import RESULTS, SPLIT, VOLUMES, baseline, main, views
 from sparsessp.config import RATIOS
 from sparsessp.dataset import load_samples, write_table
 from sparsessp.evaluation import evaluate, linear_baseline, summary

@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.params import read_params
-from pipeline.stage import ARTIFACTS
-from sparsessp.arguments import main
+from pipeline.stage import ARTIFACTS, main
 from sparsessp.files import write_text
 
 

@@ -13,8 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline.stage import CODE
-from sparsessp.arguments import main
+from pipeline.stage import CODE, main
 from sparsessp.files import sha256, write_text
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from pipeline.stage import RESULTS, RUNS, SPLIT, VOLUMES, views
-from sparsessp.arguments import main, parser, settings
+from pipeline.stage import RESULTS, RUNS, SPLIT, VOLUMES, main, views
+from sparsessp.arguments import parser, settings
 from sparsessp.checkpoints import load_model
 from sparsessp.config import InferenceSettings
 from sparsessp.dataset import Sample, load_samples, write_table

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data import KINDS, ArchivesSource, MicroscopeSource
-from pipeline.stage import VOLUMES, scratch
+from pipeline.stage import VOLUMES, main, scratch
 from sparsessp.allencell import dataset as allencell
 from sparsessp.allencell.settings import AcquisitionSettings
-from sparsessp.arguments import main, parser, settings
+from sparsessp.arguments import parser, settings
 from sparsessp.errors import SparseSSPError
 from sparsessp.microscope import dataset as microscope
 from sparsessp.microscope.catalogue import load_catalogue

@@ -47,7 +47,10 @@ class TrainingParams(Settings):
     """Training settings but for the budget, which depends on the topology."""
 
     batch: int
+    micro_batch: int | str
+    checkpointing: bool
     patch: int
+    gradient_clip: float
     learning_rate: float
     beta2: float
     schedule: str

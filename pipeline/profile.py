@@ -13,8 +13,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from pipeline.stage import PROFILE
-from sparsessp.arguments import main, parser, settings
+from pipeline.stage import PROFILE, main
+from sparsessp.arguments import parser, settings
 from sparsessp.config import ArchitectureSettings, InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.dataset import write_table
 from sparsessp.device import default_device

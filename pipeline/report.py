@@ -13,9 +13,8 @@ import pandas as pd
 from pipeline.data import MicroscopeSource
 from pipeline.grid import as_ratios
 from pipeline.params import Params, read_params
-from pipeline.stage import PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES
+from pipeline.stage import PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES, baseline, failure, main
 from sparsessp.allencell.fingerprint import fingerprint
-from sparsessp.arguments import main
 from sparsessp.dataset import read_manifest, read_table
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.report import write_report
@@ -43,6 +42,14 @@ def labels(params: Params, manifest: pd.DataFrame) -> Labels:
     )
 
 
+def reasons(params: Params) -> dict[str, str]:
+    """Why runs have no scores, as far as their stages could leave it."""
+    stages = {name: (f"train@{name}", f"evaluate@{name}") for name in params.experiments}
+    stages |= {baseline(ratio): (f"baseline@{ratio}",) for ratio in params.ratios}
+    found = {name: failure(*names) for name, names in stages.items()}
+    return {name: text for name, text in found.items() if text is not None}
+
+
 def run(arguments: Sequence[str]) -> None:
     """Write the report."""
     argparse.ArgumentParser("python -m pipeline.report", description=__doc__).parse_args(arguments)
@@ -54,7 +61,7 @@ def run(arguments: Sequence[str]) -> None:
         test = read_table(SPLIT, ("volume", "part")).query("part == 'test'")
         found = fingerprint(manifest[manifest["volume"].isin(test["volume"])])
     experiments = {name: item.model_dump() for name, item in params.experiments.items()}
-    write_report(REPORTS, experiments, RESULTS, labels(params, manifest), ceilings, found, PROFILE)
+    write_report(REPORTS, experiments, RESULTS, labels(params, manifest), ceilings, found, PROFILE, reasons(params))
 
 
 if __name__ == "__main__":

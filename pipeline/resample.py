@@ -8,8 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.stage import VOLUMES, views
-from sparsessp.arguments import main
+from pipeline.stage import VOLUMES, main, views
 from sparsessp.config import RATIOS
 from sparsessp.dataset import make_views
 

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.data import SplitSettings
-from pipeline.stage import SPLIT, VOLUMES
+from pipeline.stage import SPLIT, VOLUMES, main
 from sparsessp.allencell.dataset import LISTS
 from sparsessp.allencell.fingerprint import describe, fingerprint
 from sparsessp.allencell.lists import read_lists
-from sparsessp.arguments import main, parser, settings
+from sparsessp.arguments import parser, settings
 from sparsessp.dataset import read_manifest, write_table
 from sparsessp.errors import SparseSSPError
 from sparsessp.splits import assign, split

@@ -1,7 +1,13 @@
-"""Where the stages keep their files, below the folder of dvc.yaml."""
+"""Where the stages keep their files, below the folder of dvc.yaml, and how each of them is run."""
 
 import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from sparsessp import arguments
+from sparsessp.files import write_text
+from sparsessp.processes import alone, end_with_parent
 
 ARTIFACTS = Path("artifacts")
 CODE = ARTIFACTS / "code"
@@ -11,6 +17,11 @@ RUNS = ARTIFACTS / "runs"
 RESULTS = ARTIFACTS / "results"
 PROFILE = ARTIFACTS / "profile" / "table6.csv"
 REPORTS = Path("reports")
+# No outputs: what DVC does not know.
+FAILURES = ARTIFACTS / "failures"
+LOCKS = ARTIFACTS / "locks"
+
+_UNFINISHED = "it was started and did not end: killed, or still running"
 
 
 def scratch() -> Path:
@@ -26,3 +37,35 @@ def views(ratio: int) -> Path:
 def baseline(ratio: int) -> str:
     """Name under which the linear baseline's scores are kept."""
     return f"linear-r{ratio}"
+
+
+def failure(*stages: str) -> str | None:
+    """Return why the first of these stages that failed last time did so, None if none did."""
+    for path in (FAILURES / f"{stage}.txt" for stage in stages):
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    return None
+
+
+def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
+    """Run a stage's script. Under DVC it ends with DVC, runs once at a time, and leaves why it failed."""
+    stage = os.environ.get("DVC_STAGE")
+    if not stage:
+        arguments.main(run, given)
+        return
+    end_with_parent()
+
+    def noted(given: Sequence[str]) -> None:
+        reason = FAILURES / f"{stage}.txt"
+        # One that is killed, by the system for want of memory perhaps, cannot write it down any more.
+        write_text(reason, _UNFINISHED)
+        try:
+            run(given)
+        except Exception as error:
+            with suppress(OSError):  # a full disk, which is the error to tell
+                write_text(reason, arguments.explain(error) or f"{type(error).__name__}: {error}")
+            raise
+        reason.unlink()
+
+    with alone(LOCKS / stage):
+        arguments.main(noted, given)

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.code import METHODS, ROOT, sources
-from pipeline.stage import RUNS, SPLIT, VOLUMES, scratch, views
-from sparsessp.arguments import main, parser, settings
+from pipeline.stage import RUNS, SPLIT, VOLUMES, main, scratch, views
+from sparsessp.arguments import parser, settings
 from sparsessp.checkpoints import save_model
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.dataset import MANIFEST, VIEWS, load_samples, write_table

@@ -1,6 +1,7 @@
 """Command lines made from settings, and errors without a traceback."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar, get_origin
@@ -45,5 +46,35 @@ def main(run: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None
     """Run a script; an error that a user can mend ends it with one message and no traceback."""
     try:
         run(arguments)
-    except SparseSSPError as error:
-        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    except Exception as error:
+        text = explain(error)
+        if text is None:
+            raise
+        sys.exit(f"error: {text}")
+
+
+_HINTS = {
+    errno.ENOSPC: "make room and run it again; what is finished is kept",
+    errno.EDQUOT: "make room and run it again; what is finished is kept",
+    errno.EFBIG: "the system limits the size of a file (ulimit -f); what is finished is kept",
+    errno.EACCES: "give the right to it and run it again",
+    errno.EPERM: "give the right to it and run it again",
+    errno.EROFS: "choose a folder that can be written",
+}
+
+
+def explain(error: Exception) -> str | None:
+    """Say what a user can do about an error, None if it is a fault of the program."""
+    if isinstance(error, SparseSSPError):
+        return str(error)
+    # torch's own are RuntimeErrors, told by their text; this module must not import torch.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error):
+        reason = (str(error).splitlines() or [""])[0]
+        return f"out of memory{f' ({reason})' if reason else ''}; close other programs, or choose a smaller scale"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        hint = _HINTS.get(error.errno or 0)
+        return f"{where}{error.strerror or error}{f'; {hint}' if hint else ''}"
+    return None

@@ -195,8 +195,9 @@ class TrainingSettings(Settings):
     epochs: Positive | None = Field(default=None, description="passes, one crop of each volume per pass")
     iterations: Positive | None = Field(default=None, description="optimiser steps, over all networks of a run")
     batch: Positive = Field(default=8, description="crops per step")
-    micro_batch: Positive | None = Field(
-        default=None, description="crops whose gradients are held at once, all by default; fewer need less memory"
+    micro_batch: Positive | Literal["auto"] = Field(
+        default="auto",
+        description="crops whose gradients are held at once, fewer need less memory; auto: as many as the GPU takes",
     )
     checkpointing: bool = Field(
         default=False, description="recompute the blocks' features in the backward pass: less memory, more time"
@@ -204,6 +205,9 @@ class TrainingSettings(Settings):
     patch: Positive = Field(default=128, description="rows and columns of a crop")
     learning_rate: float = Field(default=1.0e-4, gt=0, description="of Adam; the highest of the schedule")
     beta2: float = Field(default=0.999, gt=0, lt=1, description="of Adam: how long it remembers squared gradients")
+    gradient_clip: float = Field(
+        default=0.0, ge=0, description="largest norm of a gradient, longer ones are cut; 0: any"
+    )
     schedule: Literal["constant", "one_cycle"] = Field(
         default="constant", description="of the learning rate; constant in the paper, one_cycle for short budgets"
     )
@@ -216,3 +220,8 @@ class TrainingSettings(Settings):
         if (self.epochs is None) == (self.iterations is None):
             raise ValueError(f"epochs = {self.epochs} and iterations = {self.iterations}: give exactly one of the two")
         return self
+
+    @property
+    def crops_at_once(self) -> int:
+        """Crops whose gradients are held at once, to begin with."""
+        return self.batch if self.micro_batch == "auto" else min(self.micro_batch, self.batch)

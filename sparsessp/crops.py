@@ -4,7 +4,7 @@ Crops follow the sparse grid: the imaged planes of a crop stand where they stand
 window, flipped or not, so that the network never meets another alignment of view and target.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -138,6 +138,16 @@ class Crops:
         if device.type == "cuda" and needed <= torch.cuda.mem_get_info(device)[0] / 2:
             self.pools = (Pool(views, device), Pool(targets, device))
 
+    def chosen(self, step: int, size: int) -> list[Sample]:
+        """Return the samples of the crops of a batch, in its order."""
+        return [self.samples[i] for i, _, _ in self._draw(step, size)]
+
+    def _draw(self, step: int, size: int) -> Iterator[tuple[int, int, int]]:
+        """Index of the sample, epoch and position in it of each crop of a batch."""
+        for index in range(step * size, (step + 1) * size):
+            epoch, position = divmod(index, len(self.samples))
+            yield int(_order(self.seed, epoch, len(self.samples))[position]), epoch, position
+
     def batch(self, step: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Make the batch of one optimiser step.
 
@@ -149,11 +159,10 @@ class Crops:
             Views (B, 1, d, H, W), targets (B, 1, D, H, W) and tasks (B,), on the device.
         """
         chosen, places = [], []
-        for index in range(step * size, (step + 1) * size):
-            epoch, position = divmod(index, len(self.samples))
-            chosen.append(int(_order(self.seed, epoch, len(self.samples))[position]))
+        for number, epoch, position in self._draw(step, size):
+            chosen.append(number)
             rng = np.random.default_rng([self.seed, epoch, position])
-            places.append(place(self.samples[chosen[-1]], self.patch, rng))
+            places.append(place(self.samples[number], self.patch, rng))
         task_B = torch.tensor([self.samples[i].task for i in chosen]).to(self.device)
         flips = [p.flips for p in places]
         view_starts, target_starts = [p.view for p in places], [p.target for p in places]

@@ -162,7 +162,7 @@ def _training(device: torch.device, settings: NetworkSettings, training: Trainin
     view = torch.zeros(batch, 1, depth // settings.ratio, patch, patch, device=device)
     target = torch.zeros(batch, 1, depth, patch, patch, device=device)
     task = torch.arange(batch, device=device) % len(STRUCTURES)
-    return _cost(device, lambda: learn(network, adam, view, target, task, training.micro_batch or batch))
+    return _cost(device, lambda: learn(network, adam, view, target, task, min(training.crops_at_once, batch)))
 
 
 def _cost(device: torch.device, iteration: Callable[[], object]) -> Cost:

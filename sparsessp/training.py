@@ -5,6 +5,7 @@ every validation; started again there, it goes on where it stood and, on a CPU, 
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
@@ -31,6 +33,8 @@ from sparsessp.networks.network import MultiNetwork, Network, build
 from sparsessp.structures import STRUCTURES
 
 HISTORY = ("structure", "iteration", "epoch", "training_mse", "validation_mse")
+# The targets have variance 1: a loss above this is past mending.
+_EXPLODED = 1e6
 
 
 def train(
@@ -95,10 +99,12 @@ def optimiser(network: Network, training: TrainingSettings) -> Adam:
     return Adam(network.parameters(), lr=training.learning_rate, betas=(0.9, training.beta2), fused=True)
 
 
-def learn(network: Network, adam: Adam, view: Tensor, target: Tensor, task: Tensor, micro_batch: int) -> float:
+def learn(
+    network: Network, adam: Adam, view: Tensor, target: Tensor, task: Tensor, micro_batch: int, clip: float = 0.0
+) -> float:
     """Take one optimiser step on the mean squared error of a batch.
 
-    bfloat16 autocast on CUDA, float32 on a CPU. A loss that is no finite number moves no weight.
+    bfloat16 autocast on CUDA, float32 on a CPU. A loss that is no finite number, or has exploded, moves no weight.
 
     Args:
         network: In training mode, on the device of the batch.
@@ -107,6 +113,7 @@ def learn(network: Network, adam: Adam, view: Tensor, target: Tensor, task: Tens
         target: (B, 1, depth, H, W).
         task: (B,).
         micro_batch: Samples whose gradients are held at once; gradients of the parts are summed.
+        clip: Largest norm of the gradient of all weights; a longer one is shortened to it. 0 leaves all as they are.
 
     Returns:
         The loss of the whole batch.
@@ -121,9 +128,16 @@ def learn(network: Network, adam: Adam, view: Tensor, target: Tensor, task: Tens
         loss.backward()
         total += loss.detach()
     value = total.item()
-    if math.isfinite(value):
+    if sound(value):
+        if clip:
+            clip_grad_norm_(network.parameters(), clip)
         adam.step()
     return value
+
+
+def sound(loss: float) -> bool:
+    """Whether a loss is a finite number of a network that may still learn."""
+    return math.isfinite(loss) and loss <= _EXPLODED
 
 
 class _Run:
@@ -159,11 +173,12 @@ class _Run:
         self.budget = training.iterations or math.ceil((training.epochs or 0) * per_epoch)
         self.interval = max(1, round(training.validate_every * per_epoch))
         self.scheduler = _scheduler(self.optimiser, training.schedule, self.budget)
-        self.done = 0
+        self.done = self.saved = 0
         self.history: list[dict[str, Any]] = []
         self.best_mse = math.inf
         self.best: dict[str, Tensor] = {}
         self.losses: list[float] = []
+        self.micro_batch = training.crops_at_once
 
     def finish(self) -> pd.DataFrame:
         """Train to the end of the budget, load the best weights, return the history."""
@@ -191,15 +206,54 @@ class _Run:
         settings = self.training
         self.network.train()
         view, target, task = self.crops.batch(self.done, settings.batch)
-        value = learn(self.network, self.optimiser, view, target, task, settings.micro_batch or settings.batch)
-        if not math.isfinite(value):
-            raise SparseSSPError(
-                f"{self.network.settings.name}: the loss is {value} at iteration {self.done + 1}; the data "
-                f"are finite, so lower learning_rate (now {settings.learning_rate:g}) in the scale's training section"
-            )
+        value = self._learn(view, target, task)
+        if not sound(value):
+            volumes = dict.fromkeys(sample.volume for sample in self.crops.chosen(self.done, settings.batch))
+            raise self._stopped(f"the loss is {value:g} at iteration {self.done + 1}, on crops of {', '.join(volumes)}")
         self.scheduler.step()
         self.done += 1
         return value
+
+    def _learn(self, view: Tensor, target: Tensor, task: Tensor) -> float:
+        """Take the step, in smaller parts if the GPU's memory asks for it and the settings allow it."""
+        while True:
+            try:
+                return learn(
+                    self.network, self.optimiser, view, target, task, self.micro_batch, self.training.gradient_clip
+                )
+            except torch.OutOfMemoryError as error:
+                if self.training.micro_batch != "auto" or self.micro_batch == 1:
+                    raise self._too_large(error) from None
+            # Outside the except clause, whose traceback holds the tensors that are in the way.
+            self.optimiser.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            self.micro_batch = math.ceil(self.micro_batch / 2)
+            tqdm.write(
+                f"{self.network.settings.name}: out of GPU memory; goes on with micro_batch {self.micro_batch}, "
+                f"the batch stays {self.training.batch}",
+                file=sys.stderr,
+            )
+
+    def _too_large(self, error: torch.OutOfMemoryError) -> SparseSSPError:
+        settings = self.training
+        ways = ["set micro_batch to auto or below"] if settings.micro_batch not in ("auto", 1) else []
+        ways += [] if settings.checkpointing else ["set checkpointing to true"]
+        ways += [f"lower patch (now {settings.patch})"]
+        return SparseSSPError(
+            f"{self.network.settings.name}: out of GPU memory at iteration {self.done + 1} with micro_batch "
+            f"{self.micro_batch}; {' or '.join(ways)} in the scale's training section ({str(error).splitlines()[0]})"
+        )
+
+    def _stopped(self, reason: str) -> SparseSSPError:
+        settings = self.training
+        kept = (
+            f"the state of iteration {self.saved} is kept in {self.state}" if self.saved else "no state was saved yet"
+        )
+        return SparseSSPError(
+            f"{self.network.settings.name}, {self.label}: {reason}; the data are finite, so lower learning_rate (now "
+            f"{settings.learning_rate:g}) or set gradient_clip (now {settings.gradient_clip:g}) in the scale's "
+            f"training section; {kept}"
+        )
 
     def _validate(self) -> None:
         """Score whole validation volumes and keep the best weights (section 4.1)."""
@@ -212,6 +266,8 @@ class _Run:
             )
             errors.append(score(prediction, sample.target_DHW).mse)
         mse = float(np.mean(errors))
+        if not math.isfinite(mse):
+            raise self._stopped(f"the validation error is {mse:g} after iteration {self.done}")
         row = (
             self.label,
             self.done,
@@ -236,14 +292,20 @@ class _Run:
             "best_mse": self.best_mse,
             "best": self.best,
         }
-        checkpoints.save(self.state, content)
+        checkpoints.save_state(self.state, content)
+        self.saved = self.done
 
     def _resume(self) -> None:
-        if not self.state.exists():
+        content = checkpoints.load_state(self.state)
+        if content is None:
             return
-        content = checkpoints.load(self.state)
         self.network.load_state_dict(content["network"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.scheduler.load_state_dict(content["scheduler"])
         self.done, self.history = content["done"], content["history"]
+        self.saved = self.done
         self.best_mse, self.best = content["best_mse"], content["best"]
+        self.saved = self.done
+        if self.progress:
+            name = self.network.settings.name
+            tqdm.write(f"{name} {self.label}: goes on from iteration {self.done}", file=sys.stderr)

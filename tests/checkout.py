@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_BIN = str(Path(sys.executable).parent)
+BIN = str(Path(sys.executable).parent)
 
 
 def sh(folder, *command, ok=True, **environment):
-    environment = {**os.environ, "PATH": f"{_BIN}:{os.environ['PATH']}", **environment}
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **environment}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert not ok or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done

@@ -9,7 +9,8 @@ from fields import make_field
 from sparsessp import checkpoints
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.errors import SparseSSPError
-from sparsessp.training import train
+from sparsessp.networks.network import build
+from sparsessp.training import _Run, learn, train
 
 NETWORK = NetworkSettings(
     method="dodnet",
@@ -86,16 +87,76 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, samples):
     broken = [
         type(s)(s.volume, s.structure, s.task, s.view_dHW * np.float32(1e30), s.target_DHW, 2, 0) for s in samples
     ]
-    with pytest.raises(SparseSSPError, match=r"dodnet-3to2d-prefix-r2.*iteration 1.*learning_rate"):
+    with pytest.raises(SparseSSPError, match=r"dodnet-3to2d-prefix-r2.*iteration 1, on crops of .*_000.*learning_rate"):
         run(tmp_path, broken)
 
 
-def test_checkpoints_run_no_code_and_name_a_broken_file(tmp_path):
-    path = tmp_path / "model.pt"
-    torch.save({"weights": Interrupting()}, path)
-    with pytest.raises(SparseSSPError, match="model.pt"):
-        checkpoints.load(path)
-    checkpoints.save(path, {"a": torch.zeros(1000)})
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(SparseSSPError, match="model.pt"):
-        checkpoints.load(path)
+@pytest.mark.parametrize("rate", (1e6, 1e30))
+def test_a_loss_that_explodes_stops_the_run_and_the_last_good_state_is_kept(tmp_path, samples, rate):
+    training = TRAINING.model_copy(update={"schedule": "constant", "iterations": 2})
+    run(tmp_path, samples, training=training)
+    state = checkpoints.load(tmp_path / "state.pt")
+    assert state["done"] == 2
+    # The same run goes on with weights that its next step throws away.
+    state["optimiser"]["param_groups"][0]["lr"] = rate
+    state["scheduler"]["base_lrs"] = state["scheduler"]["_last_lr"] = [rate]
+    checkpoints.save_state(tmp_path / "state.pt", state)
+    with pytest.raises(SparseSSPError, match=r"iteration [34].*the state of iteration [23] is kept in .*state.pt"):
+        run(tmp_path, samples, training=training.model_copy(update={"iterations": 8}))
+    kept = checkpoints.load(tmp_path / "state.pt")
+    assert all(weights.isfinite().all() for weights in kept["best"].values()) and np.isfinite(kept["best_mse"])
+
+
+def test_a_clipped_gradient_is_short_and_points_the_same_way(samples):
+    network = build(NETWORK, 0).train()
+    view = torch.from_numpy(samples[0].view_dHW[None, None, :4, :24, :24].copy())
+    target = torch.from_numpy(samples[0].target_DHW[None, None, :8, :24, :24].copy())
+    gradients = []
+    for clip in (0.0, 1e-3):
+        learn(network, torch.optim.Adam(network.parameters(), lr=0.0), view, target, torch.tensor([0]), 1, clip)
+        gradients.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
+    free, cut = gradients
+    assert cut.norm() == pytest.approx(1e-3, rel=1e-3) and free.norm() > 1e-2
+    assert torch.cosine_similarity(free, cut, dim=0) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_too_little_gpu_memory_halves_the_micro_batch_or_says_what_does(tmp_path, samples, capsys):
+    training = TRAINING.model_copy(update={"batch": 64, "patch": 32, "iterations": 2})
+    whole, _ = run(tmp_path / "whole", samples, training=training)
+    needed = torch.cuda.max_memory_allocated()
+    share = 0.6 * needed / torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(share)
+    try:
+        less, _ = run(tmp_path / "less", samples, training=training)
+        assert "goes on with micro_batch 32, the batch stays 64" in capsys.readouterr().err
+        for a, b in zip(whole.state_dict().values(), less.state_dict().values(), strict=True):
+            torch.testing.assert_close(a, b, rtol=0.05, atol=5e-3)
+        with pytest.raises(SparseSSPError, match="micro_batch to auto or below or set checkpointing.*patch .now 32"):
+            run(tmp_path / "fixed", samples, training=training.model_copy(update={"micro_batch": 64}))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_running_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(tmp_path, samples, capsys):
+    """As the GPU's allocator reports it, from a block that takes one crop at a time."""
+    network = build(NETWORK, 0)
+
+    def narrow(_module, inputs):
+        if len(inputs[0]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    run_ = _Run(network, TRAINING, WINDOWS, samples, samples[:1], tmp_path / "state.pt", "all", progress=False)
+    hook = network.register_forward_pre_hook(narrow)
+    before = run_._step()
+    assert run_.micro_batch == 1 and "micro_batch 1, the batch stays 2" in capsys.readouterr().err
+    hook.remove()
+    undisturbed = _Run(
+        build(NETWORK, 0), TRAINING, WINDOWS, samples, samples[:1], tmp_path / "b.pt", "all", progress=False
+    )
+    assert before == pytest.approx(undisturbed._step(), rel=1e-5)
+    network.register_forward_pre_hook(lambda *_: narrow(None, [[0, 0]]))
+    with pytest.raises(SparseSSPError, match="iteration 2 with micro_batch 1; set checkpointing to true or lower"):
+        run_._step()

@@ -22,6 +22,7 @@ from sparsessp.files import sha256, whole
 from sparsessp.microscope.catalogue import Catalogue, Size, load_catalogue
 from sparsessp.microscope.optics import brightfield, fluorescence
 from sparsessp.microscope.scene import Scene
+from sparsessp.processes import end_with_parent
 from sparsessp.structures import STRUCTURES, structure
 from sparsessp.volumes import TRANSMITTED_LIGHT, Volume, write_volume, zscore
 
@@ -144,7 +145,7 @@ def _run(
         yield from map(function, jobs)
         return
     # Fresh processes: a fork would copy the threads' locks of whatever the caller has imported.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         try:
             yield from pool.map(function, jobs)
         except BrokenProcessPool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -46,6 +47,7 @@ def page(
     experiments: Mapping[str, Mapping[str, Any]],
     summary: pd.DataFrame,
     tables: Mapping[str, pd.DataFrame],
+    reasons: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The whole page as Markdown.
 
@@ -55,6 +57,7 @@ def page(
         summary: Means of the runs that have scores, from `summarise`.
         tables: `table1`, `table2`, `table3`, `table7` and `baseline`, from tables.py; `table6`, from costs.py;
             `fingerprint` too if the data are the paper's.
+        reasons: Why declared runs failed, by name, as far as it is known.
     """
     declared = [*experiments, *(linear(ratio) for ratio in labels.ratios)]
     missing = [name for name in declared if name not in summary.index]
@@ -80,7 +83,7 @@ def page(
     parts += ["## Table 6", _TABLE6_CAPTION, _table6(tables["table6"])]
     parts += ["## Table 7", _caption(7, labels), _table7(tables["table7"])]
     parts += ["## Baseline", _baseline_caption(tables["baseline"], labels), _baseline(tables["baseline"])]
-    parts += [_missing(missing, undeclared), _REPRODUCE]
+    parts += [_missing(missing, undeclared, reasons), _REPRODUCE]
     return "\n\n".join(parts) + "\n"
 
 
@@ -285,15 +288,24 @@ def _baseline(frame: pd.DataFrame) -> str:
     return markdown(headers, lines, 1)
 
 
-def _missing(missing: Sequence[str], undeclared: Sequence[str]) -> str:
+def _missing(missing: Sequence[str], undeclared: Sequence[str], reasons: Mapping[str, str]) -> str:
     lines = ["## Missing runs", ""]
     if missing:
-        lines.append(f"Declared, but without scores ({len(missing)}): {_list(missing)}.")
+        lines += [f"Declared, but without scores ({len(missing)}):", ""]
+        lines += [f"- `{name}`: {_reason(reasons.get(name))}" for name in missing]
     else:
         lines.append("None: every declared run has its scores.")
     if undeclared:
         lines += ["", f"In the paper's tables, but not declared ({len(undeclared)}): {_list(undeclared)}."]
     return "\n".join(lines)
+
+
+def _reason(text: str | None) -> str:
+    """Why a run has no scores, in one line that Markdown shows as it is."""
+    if text is None:
+        return "not run, or its scores were removed"
+    line = " ".join(text.split())
+    return f"failed: `{line.replace('`', chr(39))}`"
 
 
 _REPRODUCE = """\

@@ -5,14 +5,15 @@ alone. A declared run without scores prints as a dash, and the page names it.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from sparsessp.errors import SparseSSPError
+from sparsessp.files import whole
 from sparsessp.reporting.costs import read_profile, table6, timings
 from sparsessp.reporting.figures import figure4, render
 from sparsessp.reporting.labels import Labels
@@ -31,6 +32,7 @@ def write_report(
     ceilings: Mapping[str, float] | None = None,
     fingerprint: pd.DataFrame | None = None,
     profile: Path | None = None,
+    reasons: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write `README.md`, `metrics.json`, `tables/*.csv`, `figures/figure4.{svg,png}` and `timings.{md,csv}`.
 
@@ -45,6 +47,7 @@ def write_report(
         ceilings: Structure -> R2 of a perfect prediction, if known.
         fingerprint: Variance of the test targets beside the paper's, if these data are the paper's.
         profile: What the profile stage wrote; without it Table 6 and the timings are dashes.
+        reasons: Why runs without scores failed, by name, as far as it is known.
 
     Raises:
         SparseSSPError: No declared run has scores, a file is malformed, or scores are not those of
@@ -77,7 +80,7 @@ def write_report(
     _replace(reports / "timings.csv", measured.to_csv(index=False, lineterminator="\n").encode())
     _replace(reports / "timings.md", timings_page(measured, labels).encode())
     _replace(reports / "metrics.json", _metrics(summary).encode())
-    _replace(reports / "README.md", page(labels, experiments, summary, tables).encode())
+    _replace(reports / "README.md", page(labels, experiments, summary, tables, reasons).encode())
 
 
 def _metrics(summary: pd.DataFrame) -> str:
@@ -88,8 +91,5 @@ def _metrics(summary: pd.DataFrame) -> str:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    with whole(path) as partial:
+        partial.write_bytes(content)

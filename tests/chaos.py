@@ -1,0 +1,252 @@
+"""Kill `dvc repro` with SIGKILL, again and again, and compare what it comes to with an undisturbed run.
+
+  python tests/chaos.py --kills 50 --seed 0
+
+Two clones of this checkout run the same small plan at smoke scale. One runs undisturbed; the other is killed at random
+moments, spread evenly over its stages and what DVC does between them: two times out of three the whole process group,
+else DVC alone, which leaves the stage behind. Each time plain `dvc repro` is started again. At the end both clones
+must hold the same bytes. Nothing of the checkout changes.
+"""
+
+import argparse
+import hashlib
+import os
+import queue
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+from checkout import BIN, make_clone, sh
+from ruamel.yaml import YAML
+
+# Small, and saved after each step, so that a kill finds a state to go on from.
+PLAN = (
+    "scale=smoke",
+    "methods=[tgnet,multinet]",
+    "structures=[dna,nucleolus]",
+    "scale.training.validate_every=1",
+    "scale.budget.amount={3d:6,2d:6,2to3d:6,3to2d:6,multinet:8}",
+)
+STARTING = "(dvc starts)"
+# Measured anew by every run: no two give the same bytes.
+MEASURED = ("artifacts/profile", "reports/timings.md", "reports/timings.csv")
+# Not results: the pipeline's own notes.
+NOTES = ("artifacts/locks", "artifacts/failures")
+_RUNNING = re.compile(r"Running stage '(.+)'")
+_RESUMED = re.compile(r"goes on from iteration")
+
+
+@dataclass
+class Tally:
+    """What happened to the disturbed clone."""
+
+    kills: Counter = field(default_factory=Counter)
+    resumed: int = 0
+    states: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+class Repro:
+    """One `dvc repro`, in a process group of its own."""
+
+    def __init__(self, clone):
+        environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "DVC_SITE_CACHE_DIR": f"{clone}.site"}
+        self.process = subprocess.Popen(
+            ("dvc", "repro"),
+            cwd=clone,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self.stage, self.said = STARTING, []
+        self.lines = queue.SimpleQueue()
+        Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put((time.monotonic(), line))
+        self.lines.put((time.monotonic(), None))
+
+    def follow(self, until=None, stages=()):
+        """Read until one of `stages` begins, a time has come, or the end; returns which: the stage, True, None."""
+        while True:
+            try:
+                wait = None if until is None else max(0.0, until - time.monotonic())
+                when, line = self.lines.get(timeout=wait)
+            except queue.Empty:
+                return True
+            if line is None:
+                self.process.wait()
+                return None
+            self.said.append(line)
+            if found := _RUNNING.search(line):
+                self.stage = found[1]
+                if self.stage in stages:
+                    return self.stage
+            self.when = when
+
+    def kill(self, alone):
+        if alone:
+            self.process.kill()
+        else:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def undisturbed(clone):
+    """Run to the end; returns the seconds from the start of each stage to that of the next."""
+    run, seconds, last = Repro(clone), {}, time.monotonic()
+    stage = STARTING
+    while stage is not None:
+        current = run.stage
+        stage = run.follow(stages=_Everything())
+        now = time.monotonic()
+        seconds[current], last = now - last, now
+    assert run.process.returncode == 0, "".join(run.said[-40:])
+    return seconds
+
+
+class _Everything:
+    def __contains__(self, _stage):
+        return True
+
+
+def targets(seconds, kills, rng):
+    """Which stage to kill in, one for each kill, in the order of the run and as evenly as may be."""
+    stages = [stage for stage in seconds if stage != "profile"]
+    share, left = divmod(kills, len(stages))
+    extra = set(rng.sample(stages, left))
+    return [stage for stage in stages for _ in range(share + (stage in extra))]
+
+
+def disturb(clone, seconds, kills, rng, say=print):
+    """Kill `dvc repro` in `clone` that often, then let it finish."""
+    tally = Tally()
+    order = list(seconds)
+    waiting, killed = targets(seconds, kills, rng), False
+    while True:
+        run, after_kill, killed = Repro(clone), killed, False
+        if waiting:
+            target = waiting.pop(0)
+            # A stage that an earlier kill came too late for is done; then the next one will do.
+            if target == STARTING or run.follow(stages=order[order.index(target) :]):
+                began = time.monotonic()
+                stage = target if target == STARTING else run.stage
+                killed = bool(run.follow(until=began + rng.uniform(0, 1.1 * seconds[stage])))
+        if killed:
+            alone = rng.random() < 1 / 3
+            run.kill(alone)
+            tally.kills[run.stage] += 1
+            say(
+                f"kill {sum(tally.kills.values()):3d}  {'dvc alone' if alone else 'all      '}  {run.stage}", flush=True
+            )
+            run.follow(until=time.monotonic() + 1)
+        else:
+            run.follow()
+        tally.states += sum(bool(_RESUMED.search(line)) for line in run.said)
+        tally.resumed += after_kill and (killed or run.process.returncode == 0)
+        if killed:
+            continue
+        if run.process.returncode:
+            tally.faults.append("dvc repro failed:\n" + "".join(run.said[-30:]))
+            return tally
+        missing = kills - sum(tally.kills.values())
+        if not missing:
+            return tally
+        say(f"all stages done, {missing} kills to go: once more from the start", flush=True)
+        forget(clone)
+        waiting = targets(seconds, missing, rng)
+
+
+def forget(clone):
+    """Bring a clone back to where it has run nothing."""
+    for folder in ("artifacts", ".dvc/cache", ".dvc/tmp"):
+        shutil.rmtree(clone / folder, ignore_errors=True)
+    sh(clone, "git", "checkout", "--quiet", "dvc.lock", "reports")
+
+
+def sums(clone):
+    """SHA-256 of every result."""
+    found = {}
+    for folder in ("artifacts", "reports", ".scratch"):
+        for path in sorted((clone / folder).rglob("*")):
+            name = path.relative_to(clone).as_posix()
+            if path.is_file() and not name.startswith((*MEASURED, *NOTES)):
+                found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def locked(clone):
+    """The outputs in dvc.lock, by stage, but for the measured ones."""
+    stages = YAML(typ="safe").load(clone / "dvc.lock")["stages"]
+    return {
+        name: {out["path"]: out["md5"] for out in entry["outs"] if not out["path"].startswith(MEASURED)}
+        for name, entry in stages.items()
+    }
+
+
+def differences(one, other, stages):
+    """Say what is not the same in two clones, a line each."""
+    have = (sums(one), sums(other))
+    told = [
+        f"{name}: differs or is missing" for name in sorted(have[0].keys() | have[1].keys()) if not same(have, name)
+    ]
+    locks = (locked(one), locked(other))
+    told += [f"dvc.lock, {stage}: differs or is missing" for stage in stages if not same(locks, stage)]
+    reasons = [path.name for path in (other / "artifacts/failures").glob("*")]
+    return told + [f"artifacts/failures/{name}: a failure is left" for name in reasons]
+
+
+def same(tables, key):
+    return tables[0].get(key) == tables[1].get(key)
+
+
+def chaos(folder, kills, seed, plan=PLAN, say=print):
+    """Do all of it below `folder`; returns the tally, mismatches among its faults."""
+    one, other = (make_clone(folder / name) for name in ("undisturbed", "disturbed"))
+    for clone in (one, other):
+        sh(clone, sys.executable, "-m", "pipeline.compose", *plan)
+        sh(clone, "git", "-c", "user.name=chaos", "-c", "user.email=chaos", "commit", "--quiet", "-am", "plan")
+    seconds = undisturbed(one)
+    say(f"undisturbed: {sum(seconds.values()):.0f} s, {len(seconds) - 1} stages", flush=True)
+    tally = disturb(other, seconds, kills, random.Random(seed), say)
+    if not tally.faults:
+        tally.faults = differences(one, other, [stage for stage in seconds if stage != STARTING])
+    return tally
+
+
+def main():
+    parser = argparse.ArgumentParser("chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50, help="how many (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (default %(default)s)")
+    options = parser.parse_args()
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="sparsessp-chaos-") as folder:
+        tally = chaos(Path(folder), options.kills, options.seed)
+    print("\nkills by stage:")
+    for stage, count in tally.kills.items():
+        print(f"  {count:3d}  {stage}")
+    print(f"trainings that went on from a saved state: {tally.states}")
+    for fault in tally.faults:
+        print(f"MISMATCH {fault}")
+    kills = sum(tally.kills.values())
+    print(
+        f"kills={kills} resumed={tally.resumed} mismatches={len(tally.faults)} seconds={time.monotonic() - start:.0f}"
+    )
+    sys.exit(bool(tally.faults))
+
+
+if __name__ == "__main__":
+    main()
