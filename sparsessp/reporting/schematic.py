@@ -1,0 +1,86 @@
+"""A drawing of the networks that were built: levels, channels, planes, rows and columns of what their parts return."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Patch
+
+from sparsessp.reporting.evidence import Evidence
+from sparsessp.reporting.style import GREY, METHODS, TOPOLOGIES, canvas, say
+
+_PLAIN = "#f4f4f4"
+_FILL = {3: "#fbd9bf", 2: "#c6e2f3"}  # by spatial dimensions: the lighter orange and blue of the other figures
+_VIEW, _PREDICTION = "sparse view", "prediction"
+_WIDTH, _HEIGHT = 1.0, 0.52
+_LEFT, _MIDDLE, _RIGHT = 0.0, 1.3, 2.6
+
+
+def schematic(evidence: Evidence, ratio: int, method: str = "tgnet") -> Figure:
+    """The four topologies of one method with prefix interpolation, a panel each.
+
+    Args:
+        evidence: Gives the shapes of one patch, as the network's own parts returned them.
+        ratio: Sparsity ratio.
+        method: Which method.
+    """
+    figure = canvas(11, 8.6)
+    for panel, (topology, (title, _)) in zip(figure.subplots(2, 2).flat, TOPOLOGIES.items(), strict=True):
+        panel.set_axis_off()
+        name = f"{method}-{topology}-prefix-r{ratio}"
+        facts = evidence.network(name)
+        if facts is None:
+            panel.set_title(title, fontsize=12)
+            say(panel, f"{name}: no result")
+            continue
+        millions, gmacs = facts["parameters"] / 1e6, facts["gmacs"]
+        panel.set_title(
+            f"{METHODS[method][0]} {title}: {millions:.3g} million parameters, {gmacs:.3g} GMACs", fontsize=11
+        )
+        _draw(panel, {row["part"]: row["shape"] for row in facts["shapes"]})
+    handles = [Patch(facecolor=_FILL[n], edgecolor=GREY, label=f"{n}D features") for n in (3, 2)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=10)
+    return figure
+
+
+def _draw(panel: Axes, shapes: dict[str, Sequence[int]]) -> None:
+    levels = sorted(int(part.split()[1]) for part in shapes if part.startswith("encoder ") and part[-1].isdigit())
+    deepest = levels[-1]
+    panel.set_xlim(-0.1, _RIGHT + _WIDTH + 0.1)
+    panel.set_ylim(deepest + 0.4, -0.4)
+    _box(panel, _LEFT, 0, _VIEW, shapes["view"])
+    _box(panel, _RIGHT, 0, _PREDICTION, shapes["prediction"])
+    for level in levels:
+        _box(panel, _LEFT, level, f"encoder {level}", shapes[f"encoder {level}"])
+        _arrow(panel, (_LEFT + 0.5, level - 1 + 0.27), (_LEFT + 0.5, level - 0.27))
+        right = f"decoder {level}" if level < deepest else "encoder fusion"
+        _box(panel, _RIGHT, level, "bottleneck" if level == deepest else right, _entering(shapes, right, level))
+        _arrow(panel, (_RIGHT + 0.5, level - 0.27), (_RIGHT + 0.5, level - 1 + 0.27))
+        bridge = f"bridge {level}"
+        if bridge in shapes:
+            _box(panel, _MIDDLE, level, f"projection {level}", shapes[bridge])
+            _arrow(panel, (_LEFT + _WIDTH, level), (_MIDDLE, level))
+            _arrow(panel, (_MIDDLE + _WIDTH, level), (_RIGHT, level))
+        else:
+            _arrow(panel, (_LEFT + _WIDTH, level), (_RIGHT, level))
+
+
+def _entering(shapes: dict[str, Sequence[int]], part: str, level: int) -> Sequence[int]:
+    """Shape at the right of a level: the decoder's own; at the bottom that which enters it, after any projection."""
+    return shapes.get(f"bridge {level}", shapes[part]) if part == "encoder fusion" else shapes[part]
+
+
+def _box(panel: Axes, x: float, y: float, name: str, shape: Sequence[int]) -> None:
+    fill = _PLAIN if name in (_VIEW, _PREDICTION) else _FILL[len(shape) - 1]
+    corner = (x + 0.03, y - _HEIGHT / 2 + 0.03)
+    outline: dict[str, Any] = {"boxstyle": "round,pad=0.03", "facecolor": fill, "edgecolor": GREY}
+    panel.add_patch(FancyBboxPatch(corner, _WIDTH - 0.06, _HEIGHT - 0.06, linewidth=0.9, **outline))
+    panel.text(x + 0.5, y - 0.1, name, ha="center", va="center", fontsize=9)
+    panel.text(x + 0.5, y + 0.12, " × ".join(map(str, shape)), ha="center", va="center", fontsize=8.5)
+
+
+def _arrow(panel: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    panel.annotate(
+        "", end, start, arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 1, "shrinkA": 0, "shrinkB": 0}
+    )
