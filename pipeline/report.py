@@ -61,7 +61,11 @@ def run(arguments: Sequence[str]) -> None:
         test = read_table(SPLIT, ("volume", "part")).query("part == 'test'")
         found = fingerprint(manifest[manifest["volume"].isin(test["volume"])])
     experiments = {name: item.model_dump() for name, item in params.experiments.items()}
-    write_report(REPORTS, experiments, RESULTS, labels(params, manifest), ceilings, found, PROFILE, reasons(params))
+    # Fields of one plate look alike, so the claims' bootstrap draws them together.
+    plates = manifest.set_index("volume")["plate"].to_dict() if "plate" in manifest else None
+    write_report(
+        REPORTS, experiments, RESULTS, labels(params, manifest), ceilings, found, PROFILE, reasons(params), plates
+    )
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from sparsessp.structures import KEYS
 
 VOLUMES = [("a-00", KEYS[0]), ("a-01", KEYS[0]), ("b-00", KEYS[1])]
 HEAD = "volume,structure,mse,mae,r2,pearson,r2_affine\n"
+FIGURES = ("figure4.png", "figure4.svg", "spread.svg")
+TABLES = ("baseline", "beyond", "claims", "runs", "table1", "table2", "table3", "table6", "table7")
 BASE = "multinet-3d-prefix-r1"
 TGNET = "tgnet-3to2d-prefix-r2"
 
@@ -73,6 +75,10 @@ def summary_of(results, names):
 
 def files(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def section(text, title):
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def line(text, *starts):
@@ -177,8 +183,12 @@ def test_page_prints_a_dash_for_a_missing_run_and_names_it(tmp_path):
     put(tmp_path / "results", "tsns-3d-prefix-r2", 0.25)
     write_report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
     text = (tmp_path / "reports" / "README.md").read_text()
-    assert line(text, "TGNet", "3-to-2D ★")[2:] == ["– *(**.4995**)*", "– *(.4113)*", "– *(**.4693**)*"]
-    assert line(text, "TSNs", "3D")[4] == ".2500 *(.4135)*"
+    assert line(section(text, "Table 3"), "TGNet", "3-to-2D ★")[2:] == [
+        "– *(**.4995**)*",
+        "– *(.4113)*",
+        "– *(**.4693**)*",
+    ]
+    assert line(section(text, "Table 3"), "TSNs", "3D")[4] == ".2500 *(.4135)*"
     listed = text.split("## Missing runs")[1]
     assert f"`{TGNET}`" in listed and "`linear-r2`" in listed and "`tsns-3d-prefix-r2`" not in listed
     assert "simulated data set synthetic/small" in text.split("|")[0]
@@ -191,12 +201,16 @@ def test_page_makes_the_best_score_bold(tmp_path):
     put(tmp_path / "results", "dodnet-3d-prefix-r2", 0.5)
     write_report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
     text = (tmp_path / "reports" / "README.md").read_text()
-    assert line(text, "DoDNet", "3D")[2:] == [
+    assert line(section(text, "Table 3"), "DoDNet", "3D")[2:] == [
         "**.5000** *(.5173)*",
         "**.2500** *(.4257)*",
         "**.5000** *(.4512)*",
     ]
-    assert line(text, "TSNs", "3-to-2D")[2:] == [".7500 *(.5164)*", ".3750 *(**.4101**)*", ".2500 *(.4519)*"]
+    assert line(section(text, "Table 3"), "TSNs", "3-to-2D")[2:] == [
+        ".7500 *(.5164)*",
+        ".3750 *(**.4101**)*",
+        ".2500 *(.4519)*",
+    ]
     assert "None: every declared run has its scores." in text
     assert "1 of 34 have a higher R² than the linear regression" in text
 
@@ -206,9 +220,9 @@ def test_every_caption_names_data_and_scale(tmp_path):
     real = labels(2, 4, dataset="AllenCell collection", size=None, simulated=False, scale="paper")
     write_report(tmp_path / "reports", plan(2, 4), tmp_path / "results", real)
     text = (tmp_path / "reports" / "README.md").read_text()
-    captions = [row for row in text.splitlines() if row.endswith(".csv)") or row.endswith(".svg)")]
-    assert len(captions) == 6
-    assert all("(AllenCell collection, scale paper)" in caption for caption in captions)
+    captions = [row for row in text.splitlines() if row.startswith("**") and row.endswith((".csv)", ".svg)"))]
+    assert len(captions) == 7
+    assert all("(AllenCell collection, scale paper" in caption for caption in captions)
     assert "simulated" not in text and "trains far less" not in text
 
 
@@ -237,11 +251,10 @@ def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_pa
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert sorted(files(tmp_path / "one")) == [
         "README.md",
-        "figures/figure4.png",
-        "figures/figure4.svg",
+        *(f"figures/{name}" for name in FIGURES),
         "metrics.json",
         "mine.txt",
-        *(f"tables/{name}.csv" for name in ("baseline", "table1", "table2", "table3", "table6", "table7")),
+        *(f"tables/{name}.csv" for name in TABLES),
         "timings.csv",
         "timings.md",
     ]

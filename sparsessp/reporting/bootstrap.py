@@ -41,7 +41,9 @@ class Bootstrap:
             self._runs.setdefault(setting(experiment), []).append(experiment)
         volumes = scores.drop_duplicates("volume").set_index("volume")["structure"].reindex(self._r2.columns)
         self._structures = volumes.to_numpy()
-        self._clusters, names = pd.factorize(np.array([(clusters or {}).get(name, name) for name in volumes.index]))
+        self._clusters, names = pd.factorize(
+            np.array([str((clusters or {}).get(name, name)) for name in volumes.index])
+        )
         self._count = len(names)
         self._means: dict[tuple[str, str], np.ndarray] = {}
 

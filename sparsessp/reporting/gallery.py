@@ -3,19 +3,22 @@
 A run without results leaves a gap that the figure names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sparsessp.config import RATIOS
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.pictures import figure5, figure6, montage
 from sparsessp.reporting.plots import cost_figure, planes_figure, run_costs, spread_figure, training_figure
 from sparsessp.reporting.schematic import schematic
+from sparsessp.reporting.tables import TGNET
 
-PICTURE, LINES = ("png",), ("svg", "png")
+PICTURE, LINES = "png", "svg"
+NOTHING = "No figure: none of the runs that it shows has results."
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,15 @@ class Drawing:
         name: File name without its end.
         title: A few words.
         caption: All that a reader needs; says data set, scale and volumes.
-        figure: To be rendered.
-        formats: File types.
+        format: File type.
+        figure: To be rendered; none if there is nothing at all to show.
     """
 
     name: str
     title: str
     caption: str
-    figure: Figure
-    formats: Sequence[str]
+    format: str
+    figure: Figure | None
 
 
 def gallery(
@@ -56,6 +59,10 @@ def gallery(
     setting, test, first = labels.setting, labels.test, min(labels.ratios)
     costs = run_costs(evidence, summary)
     r2 = {str(name): run.set_index("volume")["r2"].to_dict() for name, run in scores.groupby("experiment")}
+    predicted = any(evidence.predictions(name) for name in evidence.names)
+    known = any(evidence.planes(name) is not None for name in evidence.names)
+    built = costs["standard"].any()
+    scored = any(name.startswith(TGNET) for name in r2)
     pictured = (
         f"({setting}). The first of the {test} test volumes of each structure in the split's order, at most 128 × 128 "
         "voxels about its middle."
@@ -71,8 +78,8 @@ def gallery(
             f"**The data: one test volume of each structure** {pictured} Left of each pair: transmitted light in the "
             f"imaged plane nearest below the brightest fluorescence; right: fluorescence. {coded} Scale bar in the "
             "first picture.",
-            montage(evidence, labels),
             PICTURE,
+            montage(evidence, labels) if any(evidence.examples(ratio, "target") for ratio in RATIOS) else None,
         ),
         Drawing(
             "figure5",
@@ -80,8 +87,8 @@ def gallery(
             f"**Figure 5. Predictions of four structures from dense and sparse views** {pictured} Transmitted light; "
             "RepMode 3D on the dense view; TGNet 3-to-2D on every, every second, fourth and eighth plane; "
             f"fluorescence, which is the target. {coded} R² is of the whole volume. Grey: no result.",
-            figure5(evidence, labels, r2),
             PICTURE,
+            figure5(evidence, labels, r2) if predicted else None,
         ),
         Drawing(
             "figure6",
@@ -89,8 +96,8 @@ def gallery(
             f"**Figure 6. TGNet 3D against 3-to-2D at r = {first}** {pictured} {coded} Right: squared error, mean over "
             f"the planes, on the same scale in a row. Yellow: the two squares in which both networks together err "
             "most, found by the program. R² is of the whole volume. Grey: no result.",
-            figure6(evidence, labels, first, r2),
             PICTURE,
+            figure6(evidence, labels, first, r2) if predicted else None,
         ),
         Drawing(
             "schematic",
@@ -99,8 +106,8 @@ def gallery(
             "interpolation): channels × planes × rows × columns of what each part returned for one patch, and "
             "channels × rows × columns where the planes are folded into channels. Bottleneck: what enters the "
             "decoder. Drawn from the networks themselves.",
-            schematic(evidence, first),
             LINES,
+            schematic(evidence, first) if built else None,
         ),
         Drawing(
             "planes",
@@ -109,8 +116,8 @@ def gallery(
             "together: 1 − their squared error in these planes / the targets' squared deviation there from the mean "
             "of their volume. Above: by distance from the imaged plane, which is 0; below: by place in the volume. "
             "Planes that are darker than their volume are easy in this measure, for it is enough to predict them dark.",
-            planes_figure(evidence, labels),
             LINES,
+            planes_figure(evidence, labels) if known else None,
         ),
         Drawing(
             "cost",
@@ -118,8 +125,8 @@ def gallery(
             f"**R² against multiply-accumulates** ({setting}). Mean over {test} test volumes; prefix interpolation; "
             f"cost of predicting {_patch(evidence)} with the network as built at this scale, counted, not measured. "
             "Circled: networks that no other beats in both, the Pareto front. Dense networks (r = 1) are not shown.",
-            cost_figure(costs[costs["standard"]], labels.ratios, "gmacs", "GMACs of one patch"),
             LINES,
+            cost_figure(costs[costs["standard"]], labels.ratios, "gmacs", "GMACs of one patch") if built else None,
         ),
         Drawing(
             "training",
@@ -128,8 +135,8 @@ def gallery(
             f"{labels.val} validation volumes, whose lowest point chooses the model; dotted: training crops since the "
             "validation before. Crops hold more structure than whole volumes of mostly background may, so the two "
             "lines need not meet. Multi-Net, twelve trainings, is left out.",
-            training_figure(evidence, costs, first),
             LINES,
+            training_figure(evidence, costs, first) if built else None,
         ),
         Drawing(
             "spread",
@@ -139,8 +146,8 @@ def gallery(
             if ceilings
             else f"**R² of every test volume by structure, TGNet 3-to-2D** ({setting}; {test} test volumes). A dot is "
             "a volume, a bar their mean.",
-            spread_figure(scores, labels, ceilings),
             LINES,
+            spread_figure(scores, labels, ceilings) if scored else None,
         ),
     ]
 

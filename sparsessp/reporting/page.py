@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from sparsessp.allencell.fingerprint import TOLERANCE
+from sparsessp.reporting.claims import RULE
+from sparsessp.reporting.gallery import NOTHING, Drawing
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.markdown import DASH, markdown
 from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN, rows, winner
@@ -48,6 +50,7 @@ def page(
     summary: pd.DataFrame,
     tables: Mapping[str, pd.DataFrame],
     reasons: Mapping[str, str] = MappingProxyType({}),
+    drawings: Sequence[Drawing] = (),
 ) -> str:
     """The whole page as Markdown.
 
@@ -56,7 +59,8 @@ def page(
         experiments: Declared runs by name.
         summary: Means of the runs that have scores, from `summarise`.
         tables: `table1`, `table2`, `table3`, `table7` and `baseline`, from tables.py; `table6`, from costs.py;
-            `fingerprint` too if the data are the paper's.
+            `claims`, from claims.py; `fingerprint` too if the data are the paper's.
+        drawings: Figures from gallery.py.
         reasons: Why declared runs failed, by name, as far as it is known.
     """
     declared = [*experiments, *(linear(ratio) for ratio in labels.ratios)]
@@ -69,6 +73,9 @@ def page(
         _what_was_run(labels, missing),
         _limits(labels, tables.get("fingerprint")),
         *_fingerprint(tables.get("fingerprint")),
+        "## Claims",
+        _claims_caption(labels),
+        _claims(tables["claims"]),
         "## Figure 4",
         "![Figure 4: R² against the sparsity ratio, one panel per method](figures/figure4.png)",
         "**Figure 4. R² against the sparsity ratio, 3D and 3-to-2D topologies, prefix interpolation** "
@@ -83,6 +90,8 @@ def page(
     parts += ["## Table 6", _TABLE6_CAPTION, _table6(tables["table6"])]
     parts += ["## Table 7", _caption(7, labels), _table7(tables["table7"])]
     parts += ["## Baseline", _baseline_caption(tables["baseline"], labels), _baseline(tables["baseline"])]
+    for drawing in drawings:
+        parts += [f"## {drawing.title}", _drawing(drawing)]
     parts += [_missing(missing, undeclared, reasons), _REPRODUCE]
     return "\n\n".join(parts) + "\n"
 
@@ -207,6 +216,35 @@ def _caption(table: int, labels: Labels) -> str:
         f"our score first, *the paper's, on real AllenCell images,* {cells}. {' '.join(marks)} "
         f"{DASH}: no result. [CSV](tables/table{table}.csv)"
     )
+
+
+def _claims_caption(labels: Labels) -> str:
+    return (
+        f"**The paper's claims** ({labels.setting}; {labels.test} test volumes). Effect: mean over the comparisons "
+        "that were run, in R² unless said, positive where the claim is right, with its 95 % interval; *the paper's* is "
+        f"the same in its printed numbers. {RULE} {DASH}: no result. [CSV](tables/claims.csv)"
+    )
+
+
+def _claims(frame: pd.DataFrame) -> str:
+    """Claims and their verdicts; frame from `claims.claims`."""
+    headers = ["Claim", "Source", "Verdict", "Effect", "95 % interval", "*Paper*", "Compared", "Seeds", "p, Holm"]
+    lines = []
+    for row in frame.itertuples():
+        verdict = f"**{row.verdict}**" if row.verdict in ("supported", "contradicted") else row.verdict
+        note = f"<br><sub>{row.note}</sub>" if isinstance(row.note, str) else ""
+        unit = "" if row.unit == "R2" else f"<br><sub>{row.unit}</sub>".replace("R2", "R²")
+        between = DASH if pd.isna(row.low) else f"{row.low:z.4f} to {row.high:z.4f}"
+        counts = [f"{row.comparisons} of {row.possible}", DASH if pd.isna(row.seeds) else f"{row.seeds:.0f}"]
+        cells = [_score(row.effect) + unit, between, f"*{_score(row.paper_effect)}*", *counts, _score(row.p_holm)]
+        lines.append([row.claim, row.source, verdict + note, *cells])
+    return markdown(headers, lines, 3)
+
+
+def _drawing(drawing: Drawing) -> str:
+    if drawing.figure is None:
+        return NOTHING
+    return f"![{drawing.title}](figures/{drawing.name}.{drawing.format})\n\n{drawing.caption}"
 
 
 def _comparison(table: int, frame: pd.DataFrame, labels: Labels) -> str:

@@ -14,10 +14,15 @@ import pandas as pd
 
 from sparsessp.errors import SparseSSPError
 from sparsessp.files import whole
+from sparsessp.reporting.claims import claims
 from sparsessp.reporting.costs import read_profile, table6, timings
+from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.figures import figure4, render
+from sparsessp.reporting.gallery import gallery
 from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.more import all_runs, beyond
 from sparsessp.reporting.page import page
+from sparsessp.reporting.plots import run_costs
 from sparsessp.reporting.published import ALL, METRICS
 from sparsessp.reporting.scores import linear, load_scores, mean, summarise
 from sparsessp.reporting.tables import COMPARISONS, baseline, comparison, csv_text, table7
@@ -33,8 +38,9 @@ def write_report(
     fingerprint: pd.DataFrame | None = None,
     profile: Path | None = None,
     reasons: Mapping[str, str] = MappingProxyType({}),
+    clusters: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `README.md`, `metrics.json`, `tables/*.csv`, `figures/figure4.{svg,png}` and `timings.{md,csv}`.
+    """Write `README.md`, `metrics.json`, `tables/*.csv`, `figures/*.{svg,png}` and `timings.{md,csv}`.
 
     Every file is replaced in one step; other files in the folder stay as they are. The same scores
     and labels give the same bytes, on any machine; in the timings, the same profile does.
@@ -42,12 +48,14 @@ def write_report(
     Args:
         reports: Folder to write into.
         experiments: Declared runs by name.
-        results: Folder with `<name>/scores.csv` of each run, and `linear-r<ratio>/scores.csv`.
+        results: Folder with `<name>/scores.csv` of each run and what else evaluation left there, and
+            `linear-r<ratio>/` alike.
         labels: What the page says about data, scale and budget.
         ceilings: Structure -> R2 of a perfect prediction, if known.
         fingerprint: Variance of the test targets beside the paper's, if these data are the paper's.
         profile: What the profile stage wrote; without it Table 6 and the timings are dashes.
         reasons: Why runs without scores failed, by name, as far as it is known.
+        clusters: Volume -> what it is drawn together with in the claims' bootstrap, such as its plate.
 
     Raises:
         SparseSSPError: No declared run has scores, a file is malformed, or scores are not those of
@@ -68,19 +76,32 @@ def write_report(
     tables["baseline"] = baseline(summary, scores, labels, ceilings)
     costs = read_profile(profile)
     tables["table6"] = table6(costs)
+    evidence = Evidence(results, tuple(declared), _structures(scores))
+    tables["beyond"] = beyond(summary, tables["baseline"], labels)
+    tables["runs"] = all_runs(summary, run_costs(evidence, summary))
+    tables["claims"] = claims(scores, tables["table6"], labels.ratios, clusters)
     if fingerprint is not None:
         tables["fingerprint"] = fingerprint
 
     figure = figure4(summary, labels)
     for format in ("svg", "png"):
         _replace(reports / "figures" / f"figure4.{format}", render(figure, format))
+    drawings = gallery(evidence, scores, summary, labels, ceilings)
+    for drawing in drawings:
+        if drawing.figure is not None:
+            _replace(reports / "figures" / f"{drawing.name}.{drawing.format}", render(drawing.figure, drawing.format))
     for name, frame in tables.items():
         _replace(reports / "tables" / f"{name}.csv", csv_text(frame).encode())
     measured = timings(costs, labels)
     _replace(reports / "timings.csv", measured.to_csv(index=False, lineterminator="\n").encode())
     _replace(reports / "timings.md", timings_page(measured, labels).encode())
     _replace(reports / "metrics.json", _metrics(summary).encode())
-    _replace(reports / "README.md", page(labels, experiments, summary, tables, reasons).encode())
+    _replace(reports / "README.md", page(labels, experiments, summary, tables, reasons, drawings).encode())
+
+
+def _structures(scores: pd.DataFrame) -> dict[str, str]:
+    """Test volume -> its structure."""
+    return scores.drop_duplicates("volume").set_index("volume")["structure"].to_dict()
 
 
 def _metrics(summary: pd.DataFrame) -> str:
