@@ -10,24 +10,31 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from pipeline.stage import RESULTS, RUNS, SPLIT, VOLUMES, main, views
 from sparsessp.arguments import parser, settings
 from sparsessp.checkpoints import load_model
 from sparsessp.config import InferenceSettings
-from sparsessp.dataset import Sample, load_samples, write_table
+from sparsessp.dataset import Sample, load_samples, read_manifest, write_table
 from sparsessp.device import default_device
 from sparsessp.evaluation import evaluate, summary
 from sparsessp.examples import STRUCTURES_SHOWN, centre, first_volumes, shown, write_examples
 from sparsessp.files import whole, write_text
 from sparsessp.inference import predict
+from sparsessp.networks.network import MultiNetwork, Network
+from sparsessp.volumes import TRANSMITTED_LIGHT, read_volume
+from sparsessp.window_sampling import COLUMNS, planes_read, window_sampled
 
 
 class EvaluateSettings(InferenceSettings):
     """What to score, and how to predict."""
 
     experiment: str = Field(description="name of a trained experiment")
+    window_sampling: bool = Field(
+        default=False, description="score the released code's sampling too, which reads planes that were not imaged"
+    )
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -48,9 +55,32 @@ def run(arguments: Sequence[str]) -> None:
     write_text(results / "scores.json", json.dumps(summary(found.scores), indent=1) + "\n")
     if keep:
         write_examples(results / "examples.npz", {volume: centre(stack) for volume, stack in found.kept.items()})
+    if chosen.window_sampling:
+        write_table(results / "window_sampling.csv", _window_sampling(network, samples, found.scores, chosen))
     for name in ("history.csv", "network.json"):
         with whole(results / name) as partial:
             shutil.copyfile(trained / name, partial)
+
+
+def _window_sampling(
+    network: Network | MultiNetwork, samples: Sequence[Sample], scores: pd.DataFrame, chosen: EvaluateSettings
+) -> pd.DataFrame:
+    """Score with the released code's sampling beside ours; columns `window_sampling.COLUMNS`."""
+    files = read_manifest(VOLUMES).set_index("volume")["path"]
+
+    def dense(sample: Sample) -> np.ndarray:
+        return read_volume(VOLUMES / files[sample.volume]).channel(TRANSMITTED_LIGHT)
+
+    predictor = window_sampled(network, dense, chosen.window, chosen.overlap)
+    leaked = evaluate(predictor, samples, f"{chosen.experiment}, window-wise sampling").scores
+    depth, ratio = network.settings.depth, network.settings.ratio
+    table = scores[["volume", "structure", "r2"]].assign(
+        r2_window_sampling=leaked["r2"],
+        planes=[len(sample.target_DHW) for sample in samples],
+        imaged=[len(sample.view_dHW) for sample in samples],
+    )
+    table["read"] = [planes_read(planes, depth, ratio, chosen.overlap) for planes in table["planes"]]
+    return table[list(COLUMNS)]
 
 
 if __name__ == "__main__":

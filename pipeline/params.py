@@ -70,6 +70,12 @@ class ScaleParams(Settings):
     budget: BudgetParams
 
 
+class EvaluationParams(Settings):
+    """What is scored besides."""
+
+    window_sampling: bool
+
+
 class PlanParams(Settings):
     """The grid of experiments."""
 
@@ -90,6 +96,7 @@ class Params(Settings):
     ratio: int | list[int]
     methods: str | list[str]
     structures: Structures
+    evaluation: EvaluationParams
     data: DataParams
     scale: ScaleParams
     plan: PlanParams

@@ -61,22 +61,52 @@ def predict(
     settings = network.settings
     r, depth = settings.ratio, settings.depth
     height, width = view_dHW.shape[1:]
-    tasks = [task] if isinstance(task, int) else list(task)
     # Pad to whole blocks of r planes and to one window at least; the blocks beyond D are cut off again.
     sizes = (max(-(-planes // r), depth // r), max(height, window), max(width, window))
-    padding = [(0, size - have) for size, have in zip(sizes, view_dHW.shape, strict=True)]
-    view = torch.from_numpy(np.pad(np.asarray(view_dHW, np.float32), padding, mode="edge"))
+    view = padded(view_dHW, sizes)
     cut = (depth // r, window, window)
     grid = [starts(n, w, max(1, int(w * (1 - overlap)))) for n, w in zip(sizes, cut, strict=True)]
     grid[0] = [r * j for j in grid[0]]
-    weights = [torch.from_numpy(gaussian(n)).float() for n in (depth, window, window)]
+    tasks = [task] if isinstance(task, int) else list(task)
+    result = blend(network, lambda z, y, x: view[z // r :, y, x][: cut[0]], grid, window, tasks)
+    result = result[:, :planes, :height, :width]
+    return result[0] if isinstance(task, int) else result
+
+
+def padded(stack: np.ndarray, sizes: Sequence[int]) -> Tensor:
+    """The stack with its edges repeated at the end of each axis up to `sizes`."""
+    padding = [(0, size - have) for size, have in zip(sizes, stack.shape, strict=True)]
+    return torch.from_numpy(np.pad(np.asarray(stack, np.float32), padding, mode="edge"))
+
+
+def blend(
+    network: Network | MultiNetwork,
+    view_at: Callable[[int, slice, slice], Tensor],
+    grid: Sequence[Sequence[int]],
+    window: int,
+    tasks: Sequence[int],
+) -> np.ndarray:
+    """Predict the windows of a grid and take their Gaussian-weighted mean.
+
+    Args:
+        network: As in `predict`.
+        view_at: From a window's first plane, rows and columns to its sparse view (d, window, window).
+        grid: First planes, rows and columns of the windows, which cover the volume from its first voxel on.
+        window: Rows and columns of a window.
+        tasks: Indices of the structures.
+
+    Returns:
+        (T, D, H, W) float32, up to the end of the last windows.
+    """
+    cut = (network.settings.depth, window, window)
+    weights = [torch.from_numpy(gaussian(n)).float() for n in cut]
     weight = weights[0][:, None, None] * weights[1][:, None] * weights[2]
-    total = torch.zeros(len(tasks), sizes[0] * r, *sizes[1:])
+    total = torch.zeros(len(tasks), *(places[-1] + n for places, n in zip(grid, cut, strict=True)))
     device = next(network.parameters()).device
     predictors = _predictors(network, tasks)
     for chosen in _batches(list(product(*grid)), max(1, _VOXELS_AT_ONCE[device.type] // weight.numel())):
-        boxes = [(slice(z, z + depth), slice(y, y + window), slice(x, x + window)) for z, y, x in chosen]
-        stack = torch.stack([view[z // r :, y, x][: cut[0]] for (z, *_), (_, y, x) in zip(chosen, boxes, strict=True)])
+        boxes = [tuple(slice(k, k + n) for k, n in zip(place, cut, strict=True)) for place in chosen]
+        stack = torch.stack([view_at(place[0], *box[1:]) for place, box in zip(chosen, boxes, strict=True)])
         for sums, patches in zip(total, _forward(predictors, stack.to(device)), strict=True):
             for box, patch in zip(boxes, patches, strict=True):
                 sums[box] += weight * patch
@@ -86,8 +116,7 @@ def predict(
         for first in places:
             summed[first : first + len(weight_N)] += weight_N
         total /= summed.reshape(-1, *[1] * (3 - axis))
-    result = total[:, :planes, :height, :width].numpy()
-    return result[0] if isinstance(task, int) else result
+    return total.numpy()
 
 
 def _batches(places: list[tuple[int, ...]], size: int) -> Iterator[list[tuple[int, ...]]]:

@@ -12,6 +12,7 @@ from sparsessp.crops import Crops, Patch, Pool, cut, place
 from sparsessp.dataset import Sample
 from sparsessp.inference import gaussian, predict, starts
 from sparsessp.networks.network import build
+from sparsessp.window_sampling import planes_read, window_sampled
 
 
 def ramp(planes, ratio, phase=0, size=8):
@@ -93,6 +94,20 @@ def test_windows_read_only_imaged_planes_and_blend_to_the_known_answer(ratio, pl
     np.testing.assert_allclose(got, expected, rtol=1e-5)  # a weighted mean of equal numbers
     assert network.seen == {float(z) for z in range(0, planes, ratio)}
     assert len(network.seen) == -(-planes // ratio)
+
+
+@pytest.mark.parametrize(("planes", "read"), ((65, (48, 24, 12)), (50, (25, 20, 10)), (64, (32, 16, 8))))
+def test_window_sampling_reads_the_planes_that_the_released_code_read(planes, read):
+    # Row 13 of methods.md section 3 gives these numbers for windows of 32 planes that overlap by half.
+    for ratio, expected in zip((2, 4, 8), read, strict=True):
+        network = Echo(ratio, depth=32)
+        sample = ramp(planes, ratio, size=20)
+        dense = ramp(planes, 1, size=20)
+        got = window_sampled(network, lambda _, dense=dense: dense.view_dHW, 16, 0.5)(sample)
+        assert len(network.seen) == planes_read(planes, 32, ratio, 0.5) == expected
+        honest = predict(Echo(ratio, depth=32), sample.view_dHW, planes, 0, 16, 0.5)
+        assert got.shape == honest.shape
+        assert np.allclose(got, honest, rtol=1e-5) == (expected == -(-planes // ratio))
 
 
 @settings(deadline=None)

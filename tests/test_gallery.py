@@ -14,6 +14,7 @@ from sparsessp.examples import STRUCTURES_SHOWN, write_examples
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.figures import render
 from sparsessp.reporting.gallery import gallery
+from sparsessp.reporting.more import window_sampling
 from sparsessp.reporting.pictures import depth_coded, largest_errors
 from sparsessp.reporting.plots import by_plane, front
 from sparsessp.reporting.scores import linear, summarise
@@ -103,6 +104,23 @@ def test_a_broken_file_is_named(tmp_path):
     with pytest.raises(SparseSSPError, match="tgnet-3to2d-prefix-r2/network.json.*'settings'"):
         draw(tmp_path)
     assert Evidence(tmp_path, (), {}).network(RUNS[2]) is None  # not declared, so not looked at
+
+
+def test_window_sampling_is_compared_run_by_run(tmp_path):
+    evidence = Evidence(tmp_path, RUNS, dict(VOLUMES))
+    assert window_sampling(evidence).empty
+    (tmp_path / RUNS[2]).mkdir()
+    rows = {
+        "planes": [65, 65],
+        "imaged": [33, 33],
+        "read": [48, 48],
+        "r2": [0.1, 0.3],
+        "r2_window_sampling": [0.2, 0.4],
+    }
+    pd.DataFrame(rows).to_csv(tmp_path / RUNS[2] / "window_sampling.csv", index=False)
+    (row,) = window_sampling(evidence).to_dict("records")
+    assert (row["experiment"], row["imaged"], row["read"]) == (RUNS[2], 33, 48)
+    assert row["difference"] == pytest.approx(0.1) and row["R2"] == pytest.approx(0.2)
 
 
 def test_r2_of_all_planes_is_the_volumes():

@@ -18,6 +18,7 @@ from sparsessp.reporting.scores import linear
 
 PLANES = ("volume", "plane", "squared_error", "variation")
 HISTORY = ("structure", "iteration", "epoch", "training_mse", "validation_mse")
+WINDOW_SAMPLING = ("planes", "imaged", "read", "r2", "r2_window_sampling")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,10 @@ class Evidence:
         """Structure -> name of its example volume."""
         names = {name.rsplit(".", 1)[0] for name in self._read(linear(ratio))}
         return {self.structures[volume]: volume for volume in sorted(names) if volume in self.structures}
+
+    def window_sampling(self, name: str) -> pd.DataFrame | None:
+        """R2 of each test volume with the released code's sampling, and how many planes it read."""
+        return self._table(name, "window_sampling.csv", WINDOW_SAMPLING)
 
     def _read(self, name: str) -> dict[str, np.ndarray]:
         if name not in self._stacks:

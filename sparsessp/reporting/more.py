@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.published import ALL, METRICS, STRUCTURE_MEAN
 from sparsessp.reporting.scores import MORE, mean
@@ -29,6 +30,23 @@ def beyond(summary: pd.DataFrame, baseline: pd.DataFrame, labels: Labels) -> pd.
         for metric in MORE:
             frame[f"ratio{ratio}_{metric}"] = [mean(summary, run, metric, group) for group in frame["structure"]]
     return frame
+
+
+def window_sampling(evidence: Evidence) -> pd.DataFrame:
+    """What the released code's sampling inside each window would have added to the scores.
+
+    Returns:
+        One row per run that was scored so: `experiment`; `imaged` and `read`, planes of a test volume that the view
+        has and that the windows would have read; `R2`, `R2_window_sampling` and their `difference`; all are means.
+    """
+    lines = []
+    for name in evidence.names:
+        found = evidence.window_sampling(name)
+        if found is not None:
+            imaged, read, ours, theirs = found[["imaged", "read", "r2", "r2_window_sampling"]].mean()
+            lines.append((name, imaged, read, ours, theirs, theirs - ours))
+    columns = ["experiment", "imaged", "read", "R2", "R2_window_sampling", "difference"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def all_runs(summary: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:

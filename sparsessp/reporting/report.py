@@ -20,7 +20,7 @@ from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.figures import figure4, render
 from sparsessp.reporting.gallery import gallery
 from sparsessp.reporting.labels import Labels
-from sparsessp.reporting.more import all_runs, beyond
+from sparsessp.reporting.more import all_runs, beyond, window_sampling
 from sparsessp.reporting.page import page
 from sparsessp.reporting.plots import run_costs
 from sparsessp.reporting.published import ALL, METRICS
@@ -80,6 +80,9 @@ def write_report(
     tables["beyond"] = beyond(summary, tables["baseline"], labels)
     tables["runs"] = all_runs(summary, run_costs(evidence, summary))
     tables["claims"] = claims(scores, tables["table6"], labels.ratios, clusters)
+    sampled = window_sampling(evidence)
+    if len(sampled):
+        tables["window_sampling"] = sampled
     if fingerprint is not None:
         tables["fingerprint"] = fingerprint
 
