@@ -18,7 +18,7 @@ from dvc.utils.hydra import compose_and_dump
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from pipeline.params import PARAMS, read_params
+from pipeline.params import PARAMS, parse_params
 from sparsessp.arguments import main
 from sparsessp.errors import SparseSSPError
 from sparsessp.files import write_text
@@ -38,8 +38,9 @@ def compose(overrides: Sequence[str]) -> str:
             compose_and_dump(str(output), str(_CONF), None, "config", str(_CONF), list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             raise SparseSSPError(f"cannot compose params.yaml with {list(overrides)}: {error}") from None
-        read_params(output)
-        return output.read_text(encoding="utf-8")
+        text = output.read_text(encoding="utf-8")
+    parse_params(text, f"{PARAMS} as composed")
+    return text
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from sparsessp.structures import KEYS
 
 
 def _several(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
+    return tuple(value) if isinstance(value, list | tuple) else (str(value),)
 
 
 def _known(value: tuple[str, ...]) -> tuple[str, ...]:

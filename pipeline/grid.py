@@ -7,6 +7,7 @@ from typing import Any
 from sparsessp.config import METHODS, RATIOS, ExperimentSettings
 from sparsessp.errors import SparseSSPError
 
+UNITS = ("epochs", "iterations")
 _AXES = ("method", "topology", "interpolation", "projection", "ratio")
 
 
@@ -60,18 +61,24 @@ def expand(
         SparseSSPError: A value is not allowed, a combination makes no sense, or nothing is left to run.
     """
     ratios, chosen = as_ratios(ratio), as_methods(methods)
+    if budget["unit"] not in UNITS:
+        raise SparseSSPError(f"scale.budget.unit = {budget['unit']!r} is unknown; allowed: {', '.join(UNITS)}")
     experiments: dict[str, dict[str, Any]] = {}
     for entry in grid:
         axes = {"interpolation": ["prefix"], "projection": ["3d"], "ratio": ratios, **entry}
         unknown = [key for key in axes if key not in _AXES]
         if unknown:
             raise SparseSSPError(f"plan.grid: unknown key {unknown[0]!r}; allowed: {', '.join(_AXES)}")
+        for axis in _AXES:
+            if not isinstance(axes.get(axis), list):
+                raise SparseSSPError(f"plan.grid: {axis} = {axes.get(axis)!r} in {dict(entry)}; expected a list")
         for values in product(*(axes[axis] for axis in _AXES)):
             settings = ExperimentSettings.load(dict(zip(_AXES, values, strict=True)), "plan.grid")
             if settings.method in chosen:
-                amounts = budget["amount"]
-                amount = amounts.get(settings.method, amounts[settings.topology])
-                experiments[settings.name] = {**settings.model_dump(), budget["unit"]: amount}
+                keys = [key for key in (settings.method, settings.topology) if key in budget["amount"]]
+                if not keys:
+                    raise SparseSSPError(f"scale.budget.amount: key {settings.topology!r} is missing")
+                experiments[settings.name] = {**settings.model_dump(), budget["unit"]: budget["amount"][keys[0]]}
     if not experiments:
         raise SparseSSPError(f"methods = {methods}: the plan has no experiment of these methods")
     return experiments

@@ -36,7 +36,7 @@ def run(arguments: Sequence[str]) -> None:
     if not lists:
         raise SparseSSPError(f"{options.csv_dir}: no image list; expected SET.csv, SET one of {', '.join(SETS)}")
     if bad := faults(lists):
-        raise SparseSSPError("\n".join([f"{options.csv_dir}: {len(bad)} bad rows", *bad]))
+        raise SparseSSPError("\n".join([f"{options.csv_dir}: bad rows, {len(bad)}:", *bad]))
     for name, parts in split_lists(lists, options.rule).items():
         for part, rows in parts.items():
             write_table(options.out / name / FILES[part], rows)

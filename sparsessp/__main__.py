@@ -51,6 +51,7 @@ def run(argv: Sequence[str]) -> None:
         "describe",
         help="parameters, GMACs and shapes of one network",
         description=f"Parameters, GMACs and shapes of one network (defaults: {_DEFAULTS}).",
+        allow_abbrev=False,
     )
     arguments.add_settings(command, NetworkSettings)
     command.add_argument("--json", action="store_true", help="print JSON")

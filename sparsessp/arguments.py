@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar, get_origin
@@ -30,7 +31,10 @@ def add_settings(parser: argparse.ArgumentParser, *models: type[BaseModel]) -> N
 def parser(module: str, description: str | None, *models: type[BaseModel]) -> argparse.ArgumentParser:
     """Return a parser for `python -m module` with the fields of the models as options."""
     result = argparse.ArgumentParser(
-        f"python -m {module}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        f"python -m {module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add_settings(result, *models)
     return result
@@ -46,6 +50,10 @@ def main(run: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None
     """Run a script; an error that a user can mend ends it with one message and no traceback."""
     try:
         run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `| head`, which has seen enough; what is left must not be flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit("interrupted")
     except Exception as error:

@@ -168,7 +168,7 @@ def test_archives_side_by_side_give_the_same_files(lab):
 def test_a_bad_archive_is_named_and_nothing_of_it_stays(lab, conduct, says):
     for key, value in conduct.items():
         setattr(lab.server.conduct("beta_actin.tar.gz"), key, value)
-    with pytest.raises(SparseSSPError, match=f"1 faults(?s:.*)beta_actin.tar.gz.*{says}"):
+    with pytest.raises(SparseSSPError, match=f"1 fault;(?s:.*)beta_actin.tar.gz.*{says}"):
         lab.acquire()
     assert not lab.out.exists()
     stored = lab.left(lab.scratch / "images")
@@ -244,6 +244,13 @@ def test_archives_already_on_disk_are_read_where_they_are(lab, made):
     assert len(lab.acquire(archive_base=str(made), list_base=f"file://{made}")) == 15
     assert lab.server.log == [] and {file: file.stat().st_mtime_ns for file in made.iterdir()} == before
     assert not (lab.scratch / "archives").exists()
+
+
+def test_too_little_disk_is_told_before_the_first_byte(lab):
+    lab.server.conduct("fibrillarin.tar.gz").headers["Content-Length"] = str(10**17)
+    with pytest.raises(SparseSSPError, match=r"needs 1000000\d\d\.\d\d GB in .*scratch, .* GB are free; make room"):
+        lab.acquire(("nucleolus",))
+    assert lab.asked() == [] and not lab.out.exists() and lab.left(lab.scratch) == []
 
 
 def test_downloaded_archives_can_be_kept(lab):

@@ -278,7 +278,7 @@ def test_the_script_names_what_is_wrong(tmp_path, capsys):
     with pytest.raises(SparseSSPError, match="no image list.*beta_actin"):
         split_lists_script(arguments)
     write_rows(tmp_path / "tom20.csv", [("/a/1.czi", "x", 3, ""), ("/a/2.czi", 6, "y", "")])
-    with pytest.raises(SparseSSPError, match="(?s)2 bad rows.*row 1.*'x'.*row 2.*'y'"):
+    with pytest.raises(SparseSSPError, match="(?s)bad rows, 2.*row 1.*'x'.*row 2.*'y'"):
         split_lists_script(arguments)
     assert not (tmp_path / "out").exists()
     with pytest.raises(SystemExit):
@@ -308,6 +308,13 @@ def test_members_come_one_at_a_time_and_go(tmp_path):
     assert list(folder.iterdir()) == []
     with pytest.raises(SparseSSPError, match="none.tar.gz.*missing"):
         contents(tmp_path / "none.tar.gz", {"a"}, folder)
+
+
+def test_a_tiff_stack_may_have_its_own_ending(tmp_path):
+    archive = tmp_path / "tom20.tar.gz"
+    make_archive(archive, [("a.ome.tiff", b"1"), ("x/b.TIF", b"2"), ("c.ome.tif.txt", b"3"), ("d.tiff", b"4")])
+    got = contents(archive, {"a.czi", "b.czi", "c.czi", "d.tiff"}, tmp_path / "work")
+    assert got == [("a.czi", b"1"), ("b.czi", b"2"), ("d.tiff", b"4"), ("c.czi", None)]
 
 
 def test_no_path_leads_out_of_the_folder(tmp_path):

@@ -73,7 +73,8 @@ def test_the_catalogue_holds_the_collection():
     assert set(catalogue.lists.sha256) == set(SETS) and set(catalogue.archives) == set(SETS) - {"dna"}
     assert {archive.structure for archive in catalogue.archives.values()} == set(KEYS) - {"dna"}
     for name, archive in catalogue.archives.items():
-        assert archive.url.endswith(f"/label-free-prediction/{name}.tar.gz")
+        for url in (archive.url, *archive.mirrors):
+            assert url.endswith(f"/label-free-prediction/{name}.tar.gz")
         edge = 0.086 if name == "membrane_caax_63x" else 0.108
         assert archive.voxel_um == (0.29, edge, edge)
     (source,) = catalogue.list_sources("dna")
@@ -484,7 +485,13 @@ def test_a_sum_stays_text(tmp_path_factory, digits):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("[1", "no valid YAML"), ("7", "holds 7"), (f"{NAME}: 7", f"{NAME} = 7"), (f"{NAME}: {{bytes: 1}}", "sha256")],
+    [
+        ("[1", "no valid YAML"),
+        ("7", "holds 7"),
+        (f"{NAME}: 7", f"{NAME} = 7"),
+        (f"{NAME}: {{bytes: 1}}", "sha256"),
+        ("7: {}", "7 = {}"),
+    ],
 )
 def test_a_broken_lock_is_named(tmp_path, text, said):
     (tmp_path / "allencell.lock").write_text(text)

@@ -47,6 +47,10 @@ def test_every_scale_plans_the_papers_runs(scale, tmp_path):
         ("scale.training.batch=many", "batch"),
         ("+scale.training.lr=1", "learning_rate"),
         ("scale.network.groups=7", "groups"),
+        ("structures=null", "structures = None.*golgi_apparatus"),
+        ("scale.budget.unit=days", "days.*epochs, iterations"),
+        ("plan.grid=[{method:[tgnet]}]", "topology = None.*expected a list"),
+        ("plan.grid=[{method:tgnet,topology:['3d']}]", "method = 'tgnet'.*expected a list"),
     ),
 )
 def test_a_bad_setting_is_refused_with_what_is_allowed(override, allowed):
@@ -114,6 +118,10 @@ def test_describe():
     assert facts["gmacs"] == pytest.approx(113.75, rel=1e-3) and facts["shapes"][-1]["shape"] == [1, 32, 128, 128]
     failed = sh(ROOT, sys.executable, "-m", "sparsessp", "describe", "--ratio", "3", ok=False)
     assert failed.returncode == 1 and "1, 2, 4 or 8" in failed.stderr and "Traceback" not in failed.stderr
+    # A reader that has seen enough, as in `| head -1`.
+    script = "python -u -m sparsessp describe | true; exit ${PIPESTATUS[0]}"
+    cut = sh(ROOT, "bash", "-c", script, ok=False)
+    assert cut.returncode == 1 and not cut.stderr
 
 
 @pytest.fixture(scope="module")

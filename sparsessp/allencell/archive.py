@@ -1,6 +1,7 @@
 """Archives read as a stream: one wanted file at a time on disk, however large the archive is."""
 
 import gzip
+import re
 import shutil
 import tarfile
 import zlib
@@ -11,6 +12,7 @@ from sparsessp.errors import SparseSSPError
 
 LARGEST_BYTES = 4 * 10**9  # of one file; a field of view of the collection has well below 1 GB
 _CHUNK = 1 << 20
+_TIFF = re.compile(r"(\.ome)?\.tiff?$", re.IGNORECASE)
 
 
 class BadArchive(SparseSSPError):
@@ -20,7 +22,8 @@ class BadArchive(SparseSSPError):
 def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tuple[str, Path | None]]:
     """Give the wanted files of a tar.gz, each as a temporary file that is gone when the next is asked for.
 
-    A file is known by its name without folders. The name of the temporary file is ours, so no name in
+    A file is known by its name without folders; a TIFF stack may stand in the place of a CZI file under
+    its own ending, such as `1.ome.tiff` for the wanted `1.czi`. The name of the temporary file is ours, so no name in
     the archive can lead out of `folder`; links, devices and folders are passed over. The archive is
     read to its end, where its checksum stands.
 
@@ -48,6 +51,8 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
         with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar:
             for member in tar:
                 name = PurePosixPath(member.name).name
+                if name not in wanted:
+                    name = _TIFF.sub(".czi", name)
                 if name not in wanted or not member.isreg():
                     continue
                 if name in seen:

@@ -63,7 +63,7 @@ def acquire(
     Writes `out/<structure>/<structure>_<row>.ome.tiff`, each channel z-scored over the whole volume
     and then zoomed, `out/lists/<set>.csv` as they came, and at last `out/manifest.csv`: if it is
     there, everything it lists is whole. What was finished before an error is kept in `scratch`. About
-    0.5 GB of memory for each worker, 0.9 GB for images of seven channels in TIFF.
+    0.5 GB of memory for each worker, 0.9 GB for images of seven channels in TIFF, and 0.2 GB besides.
 
     Args:
         catalogue: Catalogue file; the sums of the archives are kept beside it, in NAME.lock.
@@ -102,7 +102,8 @@ def acquire(
         if progress:
             print(line, flush=True)
     if told := collect(works, workers):
-        raise SparseSSPError("\n".join([f"{len(told)} faults; nothing was written to {out}:", *told]))
+        head = f"{len(told)} {'fault' if len(told) == 1 else 'faults'}; nothing was written to {out}:"
+        raise SparseSSPError("\n".join([head, *told]))
     _publish(works, structures, paths, out)
 
 
@@ -124,7 +125,7 @@ def _fetch_lists(
         paths[name] = fetch(sources, scratch / LISTS / f"{name}.csv", pin, patience, progress=False).path
     lists = {name: read_list(path) for name, path in paths.items()}
     if told := faults(lists):
-        raise SparseSSPError("\n".join([f"{len(told)} bad rows in the image lists; nothing else was fetched:", *told]))
+        raise SparseSSPError("\n".join([f"bad rows in the image lists, {len(told)}; nothing else was fetched:", *told]))
     return lists, paths
 
 

@@ -71,7 +71,9 @@ class Lock:
             raise SparseSSPError(f"{self.path}: holds {values!r}; expected lines NAME: {{bytes: ..., sha256: ...}}")
         entries = {}
         for name, value in values.items():
-            if not isinstance(value, dict):
-                raise SparseSSPError(f"{self.path}: {name} = {value!r}; expected {{bytes: ..., sha256: ...}}")
+            if not isinstance(name, str) or not isinstance(value, dict):
+                raise SparseSSPError(
+                    f"{self.path}: {name} = {value!r}; expected a line NAME: {{bytes: ..., sha256: ...}}"
+                )
             entries[name] = _Entry.load(value, f"{self.path}: {name}", strict=True)
         return entries

@@ -19,7 +19,7 @@ class DepthToChannel(nn.Module):
         super().__init__()
         self.space = space
         if space == "3d":
-            planes = divided(embedding, level.depth, "embedding", "the depth of the level")
+            planes = divided(embedding, level.depth, "embedding", "a level's depth")
             self.project = plain_conv(3, level.channels, planes, 1, bias=True)
         else:
             self.project = plain_conv(2, level.channels * level.depth, embedding, 1, bias=True)
@@ -39,7 +39,7 @@ class ChannelToDepth(nn.Module):
         self.space = space
         self.depth = level.depth
         if space == "3d":
-            channels = divided(level.channels, level.depth, "channels of the level", "its depth")
+            channels = divided(level.channels, level.depth, "a level's channels", "its depth")
             self.project = plain_conv(3, channels, width, 1, bias=True)
         else:
             self.project = plain_conv(2, level.channels, width * level.depth, 1, bias=True)
