@@ -47,8 +47,10 @@ class Bootstrap:
         self._count = len(names)
         self._means: dict[tuple[str, str], np.ndarray] = {}
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._runs
+    @property
+    def settings(self) -> set[str]:
+        """Settings that have scores."""
+        return set(self._runs)
 
     def seeds(self, name: str) -> int:
         """Number of trainings of a setting."""
