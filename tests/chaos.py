@@ -38,7 +38,7 @@ PLAN = (
 )
 STARTING = "(dvc starts)"
 # Measured anew by every run: no two give the same bytes.
-MEASURED = ("artifacts/profile", "reports/timings.md", "reports/timings.csv")
+MEASURED = ("artifacts/profile", "reports/timings.md", "reports/timings.csv", "reports/timings.svg")
 # Not results: the pipeline's own notes.
 NOTES = ("artifacts/locks", "artifacts/failures")
 _RUNNING = re.compile(r"Running stage '(.+)'")

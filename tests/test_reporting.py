@@ -257,6 +257,7 @@ def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_pa
         *(f"tables/{name}.csv" for name in TABLES),
         "timings.csv",
         "timings.md",
+        "timings.svg",
     ]
     metrics = json.loads((tmp_path / "one" / "metrics.json").read_text())
     assert metrics[BASE] == {"MSE": 1.0, "MAE": 0.5, "R2": 0.0}

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.figures import STYLES
 from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.published import printed_ratios, rows
 from sparsessp.reporting.scores import linear, mean
 from sparsessp.reporting.style import GREY, METHODS, RATIO_COLOURS, TOPOLOGIES, canvas, say, tidy
 from sparsessp.reporting.tables import TGNET
@@ -145,6 +146,22 @@ def run_costs(evidence: Evidence, summary: pd.DataFrame) -> pd.DataFrame:
         )
     columns = ["experiment", "method", "topology", "ratio", "standard", "R2", "gmacs", "parameters"]
     return pd.DataFrame(lines, columns=columns).astype({"standard": bool})
+
+
+def measured_costs(profile: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Score and measured cost of the networks of Table 6.
+
+    Args:
+        profile: From `costs.read_profile`.
+        summary: Means of the runs, from `summarise`.
+
+    Returns:
+        Columns `method`, `topology`, `ratio`, `R2` and those of the profile; for `cost_figure`.
+    """
+    runs = [row.settings(*printed_ratios(row)) for row in rows(6)]
+    frame = pd.DataFrame([run.model_dump(include={"method", "topology", "ratio"}) for run in runs])
+    frame["R2"] = [mean(summary, run.name, "R2") for run in runs]
+    return pd.concat([frame, profile.reindex([run.name for run in runs]).reset_index(drop=True)], axis=1)
 
 
 def training_figure(evidence: Evidence, costs: pd.DataFrame, ratio: int) -> Figure:

@@ -22,7 +22,7 @@ from sparsessp.reporting.gallery import gallery
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.more import all_runs, beyond, window_sampling
 from sparsessp.reporting.page import page
-from sparsessp.reporting.plots import run_costs
+from sparsessp.reporting.plots import cost_figure, measured_costs, run_costs
 from sparsessp.reporting.published import ALL, METRICS
 from sparsessp.reporting.scores import linear, load_scores, mean, summarise
 from sparsessp.reporting.tables import COMPARISONS, baseline, comparison, csv_text, table7
@@ -40,7 +40,7 @@ def write_report(
     reasons: Mapping[str, str] = MappingProxyType({}),
     clusters: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `README.md`, `metrics.json`, `tables/*.csv`, `figures/*.{svg,png}` and `timings.{md,csv}`.
+    """Write `README.md`, `metrics.json`, `tables/*.csv`, `figures/*.{svg,png}` and `timings.{md,csv,svg}`.
 
     Every file is replaced in one step; other files in the folder stay as they are. The same scores
     and labels give the same bytes, on any machine; in the timings, the same profile does.
@@ -96,6 +96,10 @@ def write_report(
     for name, frame in tables.items():
         _replace(reports / "tables" / f"{name}.csv", csv_text(frame).encode())
     measured = timings(costs, labels)
+    clock = cost_figure(
+        measured_costs(costs, summary), (2,), "infer_s_per_iter", "seconds of an inference iteration, measured here"
+    )
+    _replace(reports / "timings.svg", render(clock, "svg"))
     _replace(reports / "timings.csv", measured.to_csv(index=False, lineterminator="\n").encode())
     _replace(reports / "timings.md", timings_page(measured, labels).encode())
     _replace(reports / "metrics.json", _metrics(summary).encode())

@@ -31,6 +31,9 @@ def timings_page(frame: pd.DataFrame, labels: Labels) -> str:
         "paper's, on an RTX 3090,* below it. ÷ 3D: ratio to the 3D row of the same method. Training speed: more is "
         f"better. {DASH}: no result. [CSV](timings.csv)",
         _table(frame),
+        "![R² against measured time](timings.svg)",
+        f"**R² against measured time at r = 2** (scale {labels.scale}; mean over {labels.test} test volumes). The "
+        "networks above. Circled: those that no other beats in both, the Pareto front.",
     ]
     return "\n\n".join(parts) + "\n"
 
