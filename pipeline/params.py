@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline.data import DataParams, Structures
 from pipeline.grid import as_methods, as_ratios, expand, ratios_in_use
+from sparsessp.catalogues import parse_yaml
 from sparsessp.config import (
     METHODS,
     TOPOLOGIES,
@@ -138,10 +137,7 @@ def parse_params(text: str, source: str) -> Params:
     Raises:
         SparseSSPError: It is no YAML, or holds a key or value that is not allowed.
     """
-    try:
-        values = YAML(typ="safe").load(text)
-    except YAMLError as error:
-        raise SparseSSPError(f"{source}: not a YAML file ({error})") from error
+    values = parse_yaml(text, source)
     if not isinstance(values, dict):
         raise SparseSSPError(f"{source}: holds no keys; run `python -m pipeline.compose`")
     return Params.load(values, source, strict=True)
@@ -155,4 +151,8 @@ def read_params(path: Path = PARAMS) -> Params:
     """
     if not path.is_file():
         raise SparseSSPError(f"{path}: the file is missing; run `python -m pipeline.compose`")
-    return parse_params(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SparseSSPError(f"{path}: no valid YAML ({error})") from None
+    return parse_params(text, str(path))

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline import keeper
 from sparsessp import arguments
 from sparsessp.files import write_text
-from sparsessp.processes import alone, end_with_parent
+from sparsessp.processes import alone, caller, end_with_parent
 
 ARTIFACTS = Path("artifacts")
 CODE = ARTIFACTS / "code"
@@ -54,6 +55,8 @@ def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
         arguments.main(run, given)
         return
     end_with_parent()
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    keeper.start(Path(os.environ["DVC_ROOT"]), LOCKS.absolute(), caller())
 
     def noted(given: Sequence[str]) -> None:
         reason = FAILURES / f"{stage}.txt"

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from sparsessp.config import Settings
+from sparsessp.config import Settings, shown
 from sparsessp.errors import SparseSSPError
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -29,11 +29,23 @@ def read_yaml(path: Path) -> Any:
         SparseSSPError: The file is missing or no YAML.
     """
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise SparseSSPError(f"{path}: cannot be read ({error.strerror})") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise SparseSSPError(f"{path}: no valid YAML ({' '.join(str(error).split())})") from None
+    except UnicodeDecodeError as error:
+        raise SparseSSPError(f"{path}: no valid YAML ({error})") from None
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """Return what a YAML text from `source` holds: plain values, never objects that a tag asks for.
+
+    Raises:
+        SparseSSPError: It is no YAML.
+    """
+    try:
+        return YAML(typ="safe").load(text)
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: such as a date with a 13th month
+        raise SparseSSPError(f"{source}: no valid YAML ({' '.join(str(error).split())})") from None
 
 
 def read_catalogue(model: type[AnySettings], path: Path) -> AnySettings:
@@ -45,5 +57,5 @@ def read_catalogue(model: type[AnySettings], path: Path) -> AnySettings:
     """
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise SparseSSPError(f"{path}: holds {values!r}; expected keys: {', '.join(model.model_fields)}")
+        raise SparseSSPError(f"{path}: holds {shown(values)}; expected keys: {', '.join(model.model_fields)}")
     return model.load(values, str(path), strict=True)

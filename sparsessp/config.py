@@ -3,6 +3,7 @@
 Nothing here imports torch, so that a plan of hundreds of runs is checked in a moment.
 """
 
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -41,6 +42,17 @@ class Settings(BaseModel):
             raise SparseSSPError(f"{source}: {describe_errors(cls, error)}") from None
 
 
+def shown(value: Any) -> str:
+    """Text of a value for an error, shortened: a file may hold anything, a value that contains itself too."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+_SHORT.maxlevel = 2
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 20
+
+
 def describe_errors(model: type[BaseModel], error: ValidationError) -> str:
     """Say each fault of a pydantic error in one line: key, value and what is allowed."""
     lines = []
@@ -48,13 +60,15 @@ def describe_errors(model: type[BaseModel], error: ValidationError) -> str:
         keys, parent = _place(model, fault["loc"])
         key = ".".join(keys)
         if fault["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key!r} (value {fault['input']!r}); allowed: {', '.join(parent.model_fields)}")
+            lines.append(
+                f"unknown key {key!r} (value {shown(fault['input'])}); allowed: {', '.join(parent.model_fields)}"
+            )
         elif fault["type"] == "missing":
             lines.append(f"key {key!r} is missing")
         elif not key:
             lines.append(fault["msg"].removeprefix("Value error, "))
         else:
-            lines.append(f"{key} = {fault['input']!r}: {fault['msg'].removeprefix('Value error, ')}")
+            lines.append(f"{key} = {shown(fault['input'])}: {fault['msg'].removeprefix('Value error, ')}")
     return "; ".join(lines)
 
 

@@ -7,7 +7,7 @@ target: nothing downstream can reach a plane that was not imaged.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -56,7 +56,7 @@ def read_table(path: Path, columns: Iterable[str]) -> pd.DataFrame:
         raise SparseSSPError(f"{path}: the file is missing")
     try:
         table = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except ValueError as error:  # pandas' own errors, and text that is not UTF-8
         raise SparseSSPError(f"{path}: not a readable CSV file ({error})") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
@@ -67,8 +67,21 @@ def read_table(path: Path, columns: Iterable[str]) -> pd.DataFrame:
 
 
 def read_manifest(volumes: Path) -> pd.DataFrame:
-    """Read the manifest of prepared volumes: volume, structure, path and more."""
-    return read_table(volumes / MANIFEST, ("volume", "structure", "path", "sha256"))
+    """Read the manifest of prepared volumes: volume, structure, path and more.
+
+    Raises:
+        SparseSSPError: As `read_table` does, or a volume stands twice, or a path leads out of the folder.
+    """
+    source = volumes / MANIFEST
+    manifest = read_table(source, ("volume", "structure", "path", "sha256"))
+    twice = manifest.loc[manifest["volume"].duplicated(), "volume"]
+    if len(twice):
+        raise SparseSSPError(f"{source}: volume {twice.iloc[0]!r} stands twice; names must be unique")
+    for text in manifest["path"]:
+        path = PurePosixPath(str(text).replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or not path.name or pd.isna(text):
+            raise SparseSSPError(f"{source}: path = {text!r}; allowed: a file below {volumes}")
+    return manifest
 
 
 def write_table(path: Path, table: pd.DataFrame, decimals: str | None = None) -> None:

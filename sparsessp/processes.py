@@ -34,6 +34,11 @@ def end_with_parent() -> None:
     Thread(target=wait, daemon=True).start()
 
 
+def caller() -> int:
+    """Return the process that started this one, itself or through a shell."""
+    return _parents()[-1]
+
+
 def _parents() -> tuple[int, ...]:
     parent = os.getppid()
     try:

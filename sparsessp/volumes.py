@@ -73,13 +73,20 @@ def read_volume(path: Path) -> Volume:
             if tiff.ome_metadata is None:
                 raise SparseSSPError(f"{path}: no OME metadata; expected an OME-TIFF with axes CZYX")
             ome = tifffile.xml2dict(tiff.ome_metadata)["OME"]
+            axes, dtype = tiff.series[0].axes, tiff.series[0].dtype
+        # An axis of length 1 may be left out.
+        if axes not in ("CZYX", "ZYX", "CYX", "YX"):
+            raise SparseSSPError(f"{path}: the axes are {axes}; expected CZYX")
+        if dtype != np.float32:
+            raise SparseSSPError(f"{path}: the voxels are {dtype}; expected float32, z-scored")
         voxels = tifffile.memmap(path, mode="r")
         pixels = ome["Image"]["Pixels"]
         channels = pixels["Channel"] if isinstance(pixels["Channel"], list) else [pixels["Channel"]]
-        items = ome["StructuredAnnotations"]["MapAnnotation"]["Value"].get("M", [])
+        items = ome["StructuredAnnotations"]["MapAnnotation"]["Value"]
+        items = items["M"] if items else []
         return Volume(
             voxels.reshape(len(channels), pixels["SizeZ"], pixels["SizeY"], pixels["SizeX"]),
-            tuple(channel["Name"] for channel in channels),
+            tuple(str(channel["Name"]) for channel in channels),
             tuple(float(pixels[f"PhysicalSize{axis}"]) for axis in "ZYX"),
             {item["K"]: str(item["value"]) for item in (items if isinstance(items, list) else [items])},
         )
@@ -87,7 +94,9 @@ def read_volume(path: Path) -> Volume:
         raise SparseSSPError(
             f"{path}: the OME metadata lack {error}; expected named channels, voxel size and notes"
         ) from None
-    except (tifffile.TiffFileError, ValueError, OSError) as error:
+    except (SparseSSPError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # a broken file makes tifffile raise anything
         raise SparseSSPError(f"{path}: not a readable, uncompressed OME-TIFF ({error})") from error
 
 

@@ -3,9 +3,9 @@
 Shapes: C channels, D planes, H rows, W columns.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,6 +15,7 @@ import tifffile
 
 from sparsessp.errors import SparseSSPError
 
+LARGEST_BYTES = 16 * 10**9  # of all channels in the memory; a field of view of the collection has half a GB
 _UM_PER = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "m": 1e6}
 
 
@@ -70,7 +71,9 @@ def _read_czi(path: Path, channels: Sequence[int], source: str) -> Recording:
             sizes = {axis: end for axis, (_, end) in file.total_bounding_box.items() if axis not in "XY"}
             sizes["S"] = len(file.scenes_bounding_rectangle)
             _check(source, sizes, channels)
-            voxels = np.empty((len(channels), sizes["Z"], field.h, field.w), np.uint16)
+            shape = (len(channels), sizes["Z"], field.h, field.w)
+            _check_size(source, shape)
+            voxels = np.empty(shape, np.uint16)
             for channel, stack in zip(channels, voxels, strict=True):
                 kind = file.get_channel_pixel_type(channel)
                 if kind != "Gray16":
@@ -80,7 +83,9 @@ def _read_czi(path: Path, channels: Sequence[int], source: str) -> Recording:
                     _check_tiles(file, at, source)
                     plane[...] = file.read(field, at)[..., 0]
             return Recording(voxels, _czi_voxel(file.raw_metadata))
-    except (RuntimeError, ValueError, ElementTree.ParseError) as error:  # libCZI's own are RuntimeErrors
+    except (SparseSSPError, MemoryError):
+        raise
+    except Exception as error:  # a broken file makes libCZI and its wrapper raise anything
         raise SparseSSPError(f"{source}: not a readable CZI file ({error})") from None
 
 
@@ -114,10 +119,13 @@ def _read_tiff(path: Path, channels: Sequence[int], source: str) -> Recording:
             _check(source, sizes, channels)
             if series.dtype != np.uint16:
                 raise SparseSSPError(f"{source}: the pixels are {series.dtype}; allowed: uint16")
+            _check_size(source, series.shape)
             stack = series.asarray().transpose([series.axes.index(axis) for axis in "CZYX" if axis in lengths])
             stack = stack.reshape([sizes[axis] for axis in "CZYX"])
             return Recording(stack[list(channels)], _ome_voxel(file.ome_metadata))
-    except (tifffile.TiffFileError, ElementTree.ParseError, ValueError, KeyError, OSError, zlib.error) as error:
+    except (SparseSSPError, MemoryError):
+        raise
+    except Exception as error:  # a broken file makes tifffile raise anything
         raise SparseSSPError(f"{source}: not a readable TIFF file ({error})") from None
 
 
@@ -136,6 +144,13 @@ def _voxel(edges: Sequence[tuple[str | None, str]]) -> tuple[float, float, float
         return None
     z, y, x = (float(text) * _UM_PER[unit] for text, unit in edges if text)
     return z, y, x
+
+
+def _check_size(source: str, shape: Sequence[int]) -> None:
+    """Refuse an image that claims to be larger than any is, before memory is taken for it."""
+    size = 2 * prod(shape)
+    if size > LARGEST_BYTES:
+        raise SparseSSPError(f"{source}: the shape {tuple(shape)} is {size} bytes; allowed: at most {LARGEST_BYTES}")
 
 
 def _check(source: str, sizes: Mapping[str, int], channels: Sequence[int]) -> None:

@@ -59,7 +59,7 @@ def read_list(path: Path) -> pd.DataFrame:
     try:
         # The header is read as a row, or pandas would rename columns that have no name.
         table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except ValueError as error:  # pandas' own errors, and text that is not UTF-8
         raise SparseSSPError(f"{path}: not a readable CSV file ({' '.join(str(error).split())})") from None
     header = table.iloc[0].tolist()
     for column in (PATH, LIGHT, TARGET):

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from sparsessp.allencell.catalogue import Sum
 from sparsessp.allencell.download import Fetched, Pin
 from sparsessp.catalogues import read_yaml
-from sparsessp.config import Settings
+from sparsessp.config import Settings, shown
 from sparsessp.errors import SparseSSPError
 from sparsessp.files import write_text
 
@@ -68,12 +68,14 @@ class Lock:
         if values is None:
             return {}
         if not isinstance(values, dict):
-            raise SparseSSPError(f"{self.path}: holds {values!r}; expected lines NAME: {{bytes: ..., sha256: ...}}")
+            raise SparseSSPError(
+                f"{self.path}: holds {shown(values)}; expected lines NAME: {{bytes: ..., sha256: ...}}"
+            )
         entries = {}
         for name, value in values.items():
             if not isinstance(name, str) or not isinstance(value, dict):
                 raise SparseSSPError(
-                    f"{self.path}: {name} = {value!r}; expected a line NAME: {{bytes: ..., sha256: ...}}"
+                    f"{self.path}: {name} = {shown(value)}; expected a line NAME: {{bytes: ..., sha256: ...}}"
                 )
             entries[name] = _Entry.load(value, f"{self.path}: {name}", strict=True)
         return entries
