@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and are on the disk before anything builds on them."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ def whole(path: Path) -> Iterator[Path]:
 
     A kill or a power cut at any moment leaves the old file or the new one. What a kill leaves of the
     temporary file is overwritten by the next attempt.
+
+    Raises:
+        OSError: The disk does not take it; the error names `path`, and the old file is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -21,6 +25,12 @@ def whole(path: Path) -> Iterator[Path]:
         sync(partial)
         os.replace(partial, path)
         sync(path.parent)
+    except OSError as error:
+        if error.errno is None:  # numpy's own, of a disk that took only a part
+            raise OSError(errno.ENOSPC, f"cannot be written whole, {error}", str(path)) from None
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
