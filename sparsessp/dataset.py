@@ -133,15 +133,21 @@ def load_samples(volumes: Path, views: Path, splits: Path, part: str) -> list[Sa
     """Open the samples of one part of the split, memory-mapped.
 
     Raises:
-        SparseSSPError: The part is unknown or empty, or a file is missing or does not fit the others.
+        SparseSSPError: The part is unknown or empty, or a file is missing, does not fit the others, or
+            holds voxels that are not finite or all the same.
     """
     if part not in PARTS:
         raise SparseSSPError(f"part {part!r} is unknown; allowed: {', '.join(PARTS)}")
-    manifest = read_manifest(volumes).merge(read_table(views / VIEWS, ("volume", "ratio", "phase")), on="volume")
-    manifest = manifest.merge(read_table(splits, ("volume", "part"))[["volume", "part"]], on="volume")
-    rows = manifest[manifest["part"] == part]
-    if rows.empty:
+    manifest, sampled = read_manifest(volumes), read_table(views / VIEWS, ("volume", "ratio", "phase", "path"))
+    dealt = read_table(splits, ("volume", "part"))
+    wanted = dealt.loc[dealt["part"] == part, "volume"]
+    if wanted.empty:
         raise SparseSSPError(f"{splits}: the split has no {part} volume")
+    for source, table in ((volumes / MANIFEST, manifest), (views / VIEWS, sampled)):
+        lost = wanted[~wanted.isin(table["volume"])]
+        if len(lost):
+            raise SparseSSPError(f"{source}: volume {lost.iloc[0]!r} of {splits} is missing")
+    rows = manifest[manifest["volume"].isin(wanted)].merge(sampled, on="volume")
     return [_load(volumes, views, row) for row in rows.to_dict("records")]
 
 
@@ -149,6 +155,9 @@ def _load(volumes: Path, views: Path, row: dict) -> Sample:
     key, path = row["structure"], row["path_x"]
     target = read_volume(volumes / path).channel(key)
     view = read_volume(views / path).channel(TRANSMITTED_LIGHT)
+    # The files may have changed since they were sampled; nobody would see it in a score.
+    check_voxels(target, f"{volumes / path}, channel {key}")
+    check_voxels(view, str(views / path))
     ratio, phase = int(row["ratio"]), int(row["phase"])
     planes = len(range(phase, len(target), ratio))
     if view.shape != (planes, *target.shape[1:]):

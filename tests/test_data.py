@@ -131,6 +131,38 @@ def test_views_hold_imaged_planes_only(collection):
     assert parts[0][0].view_dHW.shape[0] == 3 and parts[0][0].target_DHW.shape[0] == 10
 
 
+def test_what_was_not_imaged_changes_no_view(collection):
+    volumes, views = collection / "volumes", collection / "views"
+    make_views(volumes, views, 4, progress=False)
+    before = (views / "dna" / "dna_000.ome.tiff").read_bytes()
+    poisoned = volume(0)
+    light = poisoned.channel(TRANSMITTED_LIGHT)
+    light[np.arange(len(light)) % 4 > 0] = 1e6
+    write_volume(volumes / "dna" / "dna_000.ome.tiff", poisoned)
+    make_views(volumes, views, 4, progress=False)
+    assert (views / "dna" / "dna_000.ome.tiff").read_bytes() == before
+
+
+def test_samples_are_checked_when_they_are_used(collection):
+    volumes, views, split_csv = collection / "volumes", collection / "views", collection / "split.csv"
+    make_views(volumes, views, 2, progress=False)
+
+    def refuses(said):
+        with pytest.raises(SparseSSPError, match=said):
+            for part in PARTS:
+                load_samples(volumes, views, split_csv, part)
+
+    whole_split = split_csv.read_text()
+    split_csv.write_text(whole_split + "dna_009,dna,test\n")
+    refuses("manifest.csv: volume 'dna_009' of .*split.csv is missing")
+    split_csv.write_text(whole_split)
+    for value, said in ((np.inf, "NaN or infinite"), (3.0, "every voxel is 3")):
+        broken = volume(0)
+        broken.channel("dna")[...] = value
+        write_volume(volumes / "dna" / "dna_001.ome.tiff", broken)
+        refuses(f"volumes.*dna_001.*channel dna: .*{said}")
+
+
 def test_bad_collections_are_named(collection):
     volumes = collection / "volumes"
     broken = volume(0)
