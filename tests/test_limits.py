@@ -19,15 +19,6 @@ from sparsessp.files import write_text
 
 NOBODY = 65534
 FETCH = ("--catalogue", str(ROOT / "data/synthetic.yaml"), "--size", "tiny", "--structures", "dna")
-    "--kind",
-    "microscope",
-    "--catalogue",
-    str(ROOT / "data/synthetic.yaml"),
-    "--size",
-    "tiny",
-    "--structures",
-    "dna",
-)
 
 
 def save(folder, count):
