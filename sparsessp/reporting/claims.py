@@ -216,7 +216,8 @@ def claims(
     run = frame["p"].notna()
     frame.loc[run, "p_holm"] = holm(frame.loc[run, "p"].to_numpy())
     frame.loc[run, "verdict"] = [_verdict(row.effect, row.p_holm) for row in frame[run].itertuples()]
-    return pd.concat([frame, pd.DataFrame([_cost(costs)], columns=list(COLUMNS))], ignore_index=True)
+    counted = pd.DataFrame([_cost(costs)], columns=list(COLUMNS))
+    return pd.concat([frame, counted], ignore_index=True).astype({"volumes": "Int64", "seeds": "Int64"})
 
 
 def _verdict(effect: float, p: float) -> str:

@@ -85,6 +85,7 @@ def cost_figure(costs: pd.DataFrame, ratios: Sequence[int], cost: str, words: st
         cost: Column to draw along x.
         words: What it is.
     """
+    costs = costs[costs["ratio"].isin(ratios)]
     figure = canvas(max(7.0, 4.4 * len(ratios)), 5.6)
     panels = figure.subplots(1, len(ratios), squeeze=False, sharey=True)[0]
     for panel, ratio in zip(panels, ratios, strict=True):
