@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sparsessp.config import RATIOS
+from sparsessp.examples import STRUCTURES_SHOWN
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.pictures import figure5, figure6, montage
@@ -59,7 +60,8 @@ def gallery(
     setting, test, first = labels.setting, labels.test, min(labels.ratios)
     costs = run_costs(evidence, summary)
     r2 = {str(name): run.set_index("volume")["r2"].to_dict() for name, run in scores.groupby("experiment")}
-    predicted = any(evidence.predictions(name) for name in evidence.names)
+    pairs = any(set(STRUCTURES_SHOWN) & set(evidence.examples(ratio, "target")) for ratio in RATIOS)
+    predicted = pairs and any(evidence.predictions(name) for name in evidence.names)
     known = any(evidence.planes(name) is not None for name in evidence.names)
     built = costs["standard"].any()
     scored = any(name.startswith(TGNET) for name in r2)

@@ -81,10 +81,10 @@ def _show(panel: Axes, image: np.ndarray, **more: object) -> None:
     panel.imshow(image, interpolation="none", **more)  # type: ignore[arg-type]
 
 
-def _gap(panel: Axes, text: str = "no\nresult") -> None:
+def _gap(panel: Axes) -> None:
     _blank(panel)
     panel.set_facecolor("#f0f0f0")
-    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center", color=GREY, fontsize=9)
+    panel.text(0.5, 0.5, "no\nresult", transform=panel.transAxes, ha="center", va="center", color=GREY, fontsize=9)
 
 
 def _light(panel: Axes, view_dHW: np.ndarray, target_DHW: np.ndarray, ratio: int) -> None:
@@ -106,7 +106,8 @@ def _bar(panel: Axes, width: int, voxel_um: float) -> None:
     panel.text(x, y_text, f"{length} µm", color="white", fontsize=8, va="bottom", path_effects=_OUTLINE)
 
 
-def _depth_key(figure: Figure, panels: Sequence[Axes], labels: Labels, planes: int) -> None:
+def _depth_key(figure: Figure, panels: Sequence[Axes], labels: Labels, targets: Mapping[str, np.ndarray]) -> None:
+    planes = max(len(target) for target in targets.values())
     heights = ScalarMappable(Normalize(0, (planes - 1) * labels.voxel_um[0]), DEPTH)
     bar = figure.colorbar(heights, ax=panels, shrink=0.5, aspect=22, pad=0.01)
     bar.set_label("height of the brightest voxel, µm", fontsize=9)
@@ -128,14 +129,11 @@ def figure5(evidence: Evidence, labels: Labels, r2: Scores) -> Figure:
     volumes = evidence.example_volumes(dense)
     runs = {"RepMode\nr = 1": REPMODE_DENSE} | {f"TGNet 3-to-2D\nr = {ratio}": f"{TGNET}-r{ratio}" for ratio in ratios}
     predictions = {name: evidence.predictions(name) for name in runs.values()}
-    figure = canvas(11, 6.5)
-    panels = figure.subplots(len(STRUCTURES_SHOWN), len(runs) + 2)
-    for line, key in zip(panels, STRUCTURES_SHOWN, strict=True):
+    keys = [key for key in STRUCTURES_SHOWN if key in targets]
+    figure = canvas(11, 0.5 + 1.5 * len(keys))
+    panels = figure.subplots(len(keys), len(runs) + 2, squeeze=False)
+    for line, key in zip(panels, keys, strict=True):
         line[0].set_ylabel(structure(key).name.replace(" ", "\n"), fontsize=10)
-        if key not in targets:
-            for panel in line:
-                _gap(panel, "no\nvolume")
-            continue
         target = targets[key]
         _light(line[0], views[key], target, dense)
         _bar(line[0], target.shape[2], labels.voxel_um[2])
@@ -148,8 +146,7 @@ def figure5(evidence: Evidence, labels: Labels, r2: Scores) -> Figure:
             _score(panel, r2, name, volumes[key])
     for panel, title in zip(panels[0], ["transmitted\nlight", *runs, "fluorescence\n"], strict=True):
         panel.set_title(title, fontsize=10)
-    if targets:
-        _depth_key(figure, panels[:, -1].tolist(), labels, max(len(target) for target in targets.values()))
+    _depth_key(figure, panels[:, -1].tolist(), labels, targets)
     return figure
 
 
@@ -171,14 +168,11 @@ def figure6(evidence: Evidence, labels: Labels, ratio: int, r2: Scores) -> Figur
     targets, volumes = evidence.examples(ratio, "target"), evidence.example_volumes(ratio)
     runs = {"3D": f"{TGNET_3D}-r{ratio}", "3-to-2D": f"{TGNET}-r{ratio}"}
     predictions = {title: evidence.predictions(name) for title, name in runs.items()}
-    figure = canvas(9.4, 7)
-    panels = figure.subplots(len(STRUCTURES_SHOWN), 5)
-    for line, key in zip(panels, STRUCTURES_SHOWN, strict=True):
+    keys = [key for key in STRUCTURES_SHOWN if key in targets]
+    figure = canvas(9.4, 0.6 + 1.6 * len(keys))
+    panels = figure.subplots(len(keys), 5, squeeze=False)
+    for line, key in zip(panels, keys, strict=True):
         line[0].set_ylabel(structure(key).name.replace(" ", "\n"), fontsize=10)
-        if key not in targets:
-            for panel in line:
-                _gap(panel, "no\nvolume")
-            continue
         target = targets[key]
         _show(line[0], depth_coded(target))
         _bar(line[0], target.shape[2], labels.voxel_um[2])
@@ -215,21 +209,18 @@ def montage(evidence: Evidence, labels: Labels) -> Figure:
     """One test volume of each structure: transmitted light in focus, and fluorescence."""
     ratio = next((r for r in (1, 2, 4, 8) if evidence.examples(r, "target")), 1)
     views, targets = evidence.examples(ratio, "view"), evidence.examples(ratio, "target")
-    figure = canvas(10, 4.5)
-    grid = figure.subplots(3, 8)
-    pairs, bars = grid.reshape(12, 2), 0
-    for (light, fluorescence), item in zip(pairs, STRUCTURES, strict=True):
+    shown = [item for item in STRUCTURES if item.key in targets]
+    lines = -(-len(shown) // 4)
+    figure = canvas(10, 0.3 + 1.4 * lines)
+    grid = figure.subplots(lines, 8, squeeze=False)
+    for panel in grid.flat:
+        _blank(panel)
+    for (light, fluorescence), item in zip(grid.reshape(-1, 2), shown, strict=False):
         light.set_title(item.name, fontsize=9, loc="left")
-        if item.key not in targets:
-            for panel in (light, fluorescence):
-                _gap(panel, "no\nvolume")
-            continue
         target = targets[item.key]
         _light(light, views[item.key], target, ratio)
-        if not bars:
+        if item == shown[0]:
             _bar(light, target.shape[2], labels.voxel_um[2])
-            bars += 1
         _show(fluorescence, depth_coded(target))
-    if targets:
-        _depth_key(figure, grid.ravel().tolist(), labels, max(len(target) for target in targets.values()))
+    _depth_key(figure, grid.ravel().tolist(), labels, targets)
     return figure

@@ -202,11 +202,12 @@ def training_figure(evidence: Evidence, costs: pd.DataFrame, ratio: int) -> Figu
 
 def spread_figure(scores: pd.DataFrame, labels: Labels, ceilings: Mapping[str, float] | None) -> Figure:
     """R2 of every test volume, a row per structure: TGNet 3-to-2D at each ratio, and what noise leaves possible."""
-    figure = canvas(8.2, 7.4)
+    structures = [structure for structure in STRUCTURES if structure.key in set(scores["structure"])]
+    figure = canvas(8.2, 1.6 + 0.48 * len(structures))
     panel = figure.subplots()
     ratios = [ratio for ratio in (1, *labels.ratios) if f"{TGNET}-r{ratio}" in set(scores["experiment"])]
     runs = {ratio: scores[scores["experiment"] == f"{TGNET}-r{ratio}"] for ratio in dict.fromkeys(ratios)}
-    for row, structure in enumerate(STRUCTURES):
+    for row, structure in enumerate(structures):
         for place, (ratio, run) in enumerate(runs.items()):
             r2 = run.loc[run["structure"] == structure.key, "r2"]
             y = row + (place - (len(runs) - 1) / 2) * 0.7 / max(len(runs), 1)
@@ -217,8 +218,8 @@ def spread_figure(scores: pd.DataFrame, labels: Labels, ceilings: Mapping[str, f
             )
         if ceilings and structure.key in ceilings:
             panel.plot([ceilings[structure.key]] * 2, [row - 0.42, row + 0.42], color="black", linewidth=1.2)
-    panel.set_yticks(range(len(STRUCTURES)), [structure.name for structure in STRUCTURES])
-    panel.set_ylim(len(STRUCTURES) - 0.4, -0.6)
+    panel.set_yticks(range(len(structures)), [structure.name for structure in structures])
+    panel.set_ylim(len(structures) - 0.4, -0.6)
     panel.set_xlabel("R² of a test volume", fontsize=10)
     tidy([panel])
     handles = [
