@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sparsessp.reporting.bootstrap import Bootstrap, holm, interval, p_value
+from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.published import ALL, PublishedRow, printed_ratios, published, rows
 
 LEVEL = 0.05
@@ -195,6 +196,26 @@ CLAIMS = (
         "share of R2",
     ),
 )
+
+
+def caption(labels: Labels) -> str:
+    """What a reader of the claims must know."""
+    here = f"{labels.setting}; {labels.test} test volumes"
+    other = []
+    if labels.simulated:
+        other.append("images of a simulation")
+    if labels.scale != "paper":
+        other.append("a small fraction of the paper's training")
+    caveat = (
+        f"Verdicts are on these networks: {' and '.join(other)} can neither confirm nor refute the paper. "
+        if other
+        else ""
+    )
+    return (
+        f"**The paper's claims** ({here}). Effect: mean over the comparisons that were run, in R² unless said, "
+        "positive where the claim is right, with its 95 % interval; *the paper's* is the same in its printed numbers. "
+        f"{caveat}{RULE}"
+    )
 
 
 def claims(

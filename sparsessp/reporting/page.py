@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from sparsessp.allencell.fingerprint import TOLERANCE
-from sparsessp.reporting.claims import RULE
+from sparsessp.reporting.claims import caption
 from sparsessp.reporting.gallery import NOTHING, Drawing
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.markdown import DASH, markdown
@@ -74,7 +74,7 @@ def page(
         _limits(labels, tables.get("fingerprint")),
         *_fingerprint(tables.get("fingerprint")),
         "## Claims",
-        _claims_caption(labels),
+        f"{caption(labels)} {DASH}: no result. [CSV](tables/claims.csv)",
         _claims(tables["claims"]),
         "## Figure 4",
         "![Figure 4: R² against the sparsity ratio, one panel per method](figures/figure4.png)",
@@ -215,14 +215,6 @@ def _caption(table: int, labels: Labels) -> str:
         f"**Table {table}. {_TITLES[table]}** ({labels.setting}). Mean over {labels.test} test volumes; "
         f"our score first, *the paper's, on real AllenCell images,* {cells}. {' '.join(marks)} "
         f"{DASH}: no result. [CSV](tables/table{table}.csv)"
-    )
-
-
-def _claims_caption(labels: Labels) -> str:
-    return (
-        f"**The paper's claims** ({labels.setting}; {labels.test} test volumes). Effect: mean over the comparisons "
-        "that were run, in R² unless said, positive where the claim is right, with its 95 % interval; *the paper's* is "
-        f"the same in its printed numbers. {RULE} {DASH}: no result. [CSV](tables/claims.csv)"
     )
 
 
