@@ -221,7 +221,7 @@ def test_every_caption_names_data_and_scale(tmp_path):
     write_report(tmp_path / "reports", plan(2, 4), tmp_path / "results", real)
     text = (tmp_path / "reports" / "README.md").read_text()
     captions = [row for row in text.splitlines() if row.startswith("**") and row.endswith((".csv)", ".svg)"))]
-    assert len(captions) == 7
+    assert len(captions) == 9
     assert all("(AllenCell collection, scale paper" in caption for caption in captions)
     assert "simulated" not in text and "trains far less" not in text
 

@@ -90,8 +90,12 @@ def page(
     parts += ["## Table 6", _TABLE6_CAPTION, _table6(tables["table6"])]
     parts += ["## Table 7", _caption(7, labels), _table7(tables["table7"])]
     parts += ["## Baseline", _baseline_caption(tables["baseline"], labels), _baseline(tables["baseline"])]
+    parts += ["## Beyond the paper's scores", _beyond_caption(labels), _beyond(tables["beyond"], labels)]
+    if "window_sampling" in tables:
+        parts += ["## Window-wise sampling", _WINDOW_SAMPLING, _window_sampling(tables["window_sampling"])]
     for drawing in drawings:
         parts += [f"## {drawing.title}", _drawing(drawing)]
+    parts += ["## All runs", _runs_caption(labels), _runs(tables["runs"])]
     parts += [_missing(missing, undeclared, reasons), _REPRODUCE]
     return "\n\n".join(parts) + "\n"
 
@@ -316,6 +320,67 @@ def _baseline(frame: pd.DataFrame) -> str:
         for _, values in frame.iterrows()
     ]
     return markdown(headers, lines, 1)
+
+
+def _beyond_caption(labels: Labels) -> str:
+    return (
+        f"**Other scores of TGNet 3-to-2D by structure** ({labels.setting}). Mean over the test volumes of each "
+        f"structure; All: over all {labels.test}. Of ceiling: R² / R² of a perfect prediction, since the targets are noisy. r: "
+        "Pearson's correlation. Affine: R² after the best scale and offset of each volume, which forgives wrong "
+        f"brightness and contrast. {DASH}: no result. [CSV](tables/beyond.csv)"
+    )
+
+
+def _beyond(frame: pd.DataFrame, labels: Labels) -> str:
+    """Frame from `more.beyond`."""
+    titles = {"R2": "R²", "R2_of_ceiling": "of ceiling", "pearson": "r", "r2_affine": "affine R²"}
+    headers = ["Structure"]
+    for name in frame.columns[1:]:
+        ratio, metric = name.removeprefix("ratio").split("_", 1)
+        headers.append(f"r = {ratio}<br>{titles[metric]}")
+    lines = [
+        [_GROUP_NAMES[values["structure"]], *(_score(values[name]) for name in frame.columns[1:])]
+        for _, values in frame.iterrows()
+    ]
+    return markdown(headers, lines, 1)
+
+
+_WINDOW_SAMPLING = f"""\
+**What sampling inside each window would have added.** The released code drops planes window by window; a last window \
+that is moved back to fit starts between imaged planes and reads others, which a microscope would not have taken. Mean \
+over test volumes: planes that the view has, planes that those windows would have read, R² with each. No other number \
+of this report is sampled so. {DASH}: no result. [CSV](tables/window_sampling.csv)"""
+
+
+def _window_sampling(frame: pd.DataFrame) -> str:
+    """Frame from `more.window_sampling`."""
+    headers = ["Run", "Planes imaged", "Planes read", "R²", "R², window-wise", "Difference"]
+    lines = [
+        [f"`{row.experiment}`", f"{row.imaged:.1f}", f"{row.read:.1f}"]
+        + [_score(value) for value in (row.R2, row.R2_window_sampling, row.difference)]
+        for row in frame.itertuples()
+    ]
+    return markdown(headers, lines, 1)
+
+
+def _runs_caption(labels: Labels) -> str:
+    return (
+        f"**Every run** ({labels.setting}). Mean over {labels.test} test volumes; structures: mean over structures; "
+        "affine and r as above; GMACs of one patch and parameters of the network as built at this scale. "
+        "[CSV](tables/runs.csv)"
+    )
+
+
+def _runs(frame: pd.DataFrame) -> str:
+    """Frame from `more.all_runs`."""
+    headers = ["Run", *METRICS, "r", "affine R²", "R², structures", "GMACs", "Parameters"]
+    scores = [*METRICS, "pearson", "r2_affine", "structure_mean_R2", "gmacs"]
+    lines = [
+        [f"`{row['experiment']}`", *(_score(row[name]) for name in scores)]
+        + [DASH if pd.isna(row["parameters"]) else f"{row['parameters']:,}"]
+        for _, row in frame.iterrows()
+    ]
+    return markdown([_symbol(header) for header in headers], lines, 1)
 
 
 def _missing(missing: Sequence[str], undeclared: Sequence[str], reasons: Mapping[str, str]) -> str:
