@@ -325,9 +325,9 @@ def _baseline(frame: pd.DataFrame) -> str:
 def _beyond_caption(labels: Labels) -> str:
     return (
         f"**Other scores of TGNet 3-to-2D by structure** ({labels.setting}). Mean over the test volumes of each "
-        f"structure; All: over all {labels.test}. Of ceiling: R² / R² of a perfect prediction, since the targets are noisy. r: "
-        "Pearson's correlation. Affine: R² after the best scale and offset of each volume, which forgives wrong "
-        f"brightness and contrast. {DASH}: no result. [CSV](tables/beyond.csv)"
+        f"structure; All: over all {labels.test}. Of ceiling: R² / R² of a perfect prediction, since the targets are "
+        "noisy. r: Pearson's correlation. Affine: R² after the best scale and offset of each volume, which forgives "
+        f"wrong brightness and contrast. {DASH}: no result. [CSV](tables/beyond.csv)"
     )
 
 
