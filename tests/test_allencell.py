@@ -180,6 +180,23 @@ def test_a_bad_archive_is_named_and_nothing_of_it_stays(lab, conduct, says):
     assert len(lab.asked("fibrillarin.tar.gz")) == before  # the others' work was kept
 
 
+def test_a_bad_archive_gives_way_to_a_mirror(lab):
+    catalogue = YAML().load(lab.catalogue)
+    catalogue["archives"]["fibrillarin"]["mirrors"] = [f"{lab.server.url}/mirror.tar.gz"]
+    YAML().dump(catalogue, lab.catalogue)
+    archive = lab.server.folder / "fibrillarin.tar.gz"
+    (lab.server.folder / "mirror.tar.gz").write_bytes(archive.read_bytes())
+    archive.write_bytes(archive.read_bytes()[:-2000])  # whole as far as the server can tell
+    assert len(lab.acquire(("nucleolus",))) == 3
+    assert lab.asked() == ["fibrillarin.tar.gz", "mirror.tar.gz"]
+    assert len(list(lab.scratch.glob("images/*"))) == 1 and lab.left(lab.scratch / "archives") == []
+    lab.catalogue.with_suffix(".lock").unlink()
+    (lab.server.folder / "mirror.tar.gz").write_bytes(archive.read_bytes())
+    with pytest.raises(SparseSSPError, match="cut short or corrupt"):
+        lab.acquire(("nucleolus",))
+    assert lab.left(lab.scratch / "archives") == [] and not lab.catalogue.with_suffix(".lock").exists()
+
+
 def test_an_archive_that_has_changed_is_refused(lab, tmp_path):
     lab.acquire(("nucleolus",))
     make_collection(tmp_path / "later", {"fibrillarin": 4}, SHAPE)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from sparsessp.allencell.archive import BadArchive, members
 from sparsessp.allencell.catalogue import Catalogue
 from sparsessp.allencell.conversion import convert
-from sparsessp.allencell.download import Patience, fetch, remote_size, stored
+from sparsessp.allencell.download import Fetched, Patience, fetch, remote_size, stored
 from sparsessp.allencell.lists import Image
 from sparsessp.allencell.lock import Lock
 from sparsessp.allencell.settings import AcquisitionSettings
@@ -81,8 +81,31 @@ class Work:
         """
         if not self.missing():
             return []
-        pin = self.lock.pin(self.file)
-        fetched = fetch(self._sources, self._target, pin, self.patience, self.progress, position)
+        sources = self._sources
+        while True:
+            pin = self.lock.pin(self.file)
+            fetched = fetch(sources, self._target, pin, self.patience, self.progress, position)
+            try:
+                faults = self._prepare(fetched, position)
+                break
+            except BadArchive as error:
+                # Its checksum comes last: images of it may have seemed good.
+                self._store(fetched.sha256).discard()
+                if fetched.downloaded:
+                    fetched.path.unlink()
+                # A copy that lay here may be the bad one; another source may have a good one.
+                sources = sources[sources.index(fetched.source) + 1 :] if fetched.source else sources
+                if not sources:
+                    raise
+                if self.progress:
+                    tqdm.write(f"{error}; trying {sources[0]}", file=sys.stderr)
+        self.lock.record(self.file, fetched)
+        if fetched.downloaded and not faults and not self.settings.keep_raw:
+            fetched.path.unlink()
+        return faults
+
+    def _prepare(self, fetched: Fetched, position: int) -> list[str]:
+        """Prepare the missing images of an archive that is there; returns the bad ones, a line each."""
         store = self._store(fetched.sha256)
         waiting = {image.file: image for image in self.images if store.facts(image) is None}
         faults = []
@@ -95,31 +118,21 @@ class Work:
             leave=False,
             disable=not self.progress,
         )
-        try:
-            with bar:
-                for file, path in members(fetched.path, waiting, self.scratch / "unpacked"):
-                    image = waiting[file]
-                    if path is None:
-                        faults.append(f"{image.row}: {fetched.path} has no file {file!r}")
-                        continue
-                    try:
-                        facts = convert(path, image, self.catalogue, self.settings.voxel, store.path(image))
-                    except SparseSSPError as error:
-                        faults.append(str(error))
-                    except OSError as error:
-                        raise SparseSSPError(f"{store.path(image)}: cannot be written ({error})") from None
-                    else:
-                        store.keep(image, facts)
-                    bar.update()
-        except BadArchive:
-            # Its checksum comes last: images of it may have seemed good.
-            store.discard()
-            if fetched.downloaded:
-                fetched.path.unlink()
-            raise
-        self.lock.record(self.file, fetched)
-        if fetched.downloaded and not faults and not self.settings.keep_raw:
-            fetched.path.unlink()
+        with bar:
+            for file, path in members(fetched.path, waiting, self.scratch / "unpacked"):
+                image = waiting[file]
+                if path is None:
+                    faults.append(f"{image.row}: {fetched.path} has no file {file!r}")
+                    continue
+                try:
+                    facts = convert(path, image, self.catalogue, self.settings.voxel, store.path(image))
+                except SparseSSPError as error:
+                    faults.append(str(error))
+                except OSError as error:
+                    raise SparseSSPError(f"{store.path(image)}: cannot be written ({error})") from None
+                else:
+                    store.keep(image, facts)
+                bar.update()
         return faults
 
     @property

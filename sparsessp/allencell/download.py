@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -74,12 +74,14 @@ class Fetched:
         sha256: Its sum, in hex.
         bytes: Its size.
         downloaded: It is a copy at the target, not a file of the user's own, used where it lies.
+        source: Where it came from; None for a copy that was at the target already.
     """
 
     path: Path
     sha256: str
     bytes: int
     downloaded: bool
+    source: str | None = field(default=None, compare=False)
 
 
 class _Useless(Exception):
@@ -168,7 +170,7 @@ def fetch(
             try:
                 if local is None:
                     return _download(source, target, pin, patience, say)
-                return _verify(local, pin, say, downloaded=False)
+                return replace(_verify(local, pin, say, downloaded=False), source=source)
             except _Useless as reason:
                 reasons.append(f"{source}: {reason}")
         kept = _Partial(target).resumable
@@ -288,7 +290,7 @@ def _download(url: str, target: Path, pin: Pin | None, patience: Patience, say: 
                 say.line(f"starts again from zero: {reason}")
                 resumed = False
     part.finish(target)
-    return Fetched(target, found.sha256, found.bytes, downloaded=True)
+    return replace(found, path=target, source=url)
 
 
 def _pull(session: requests.Session, url: str, part: _Partial, pin: Pin | None, patience: Patience, say: _Say) -> None:

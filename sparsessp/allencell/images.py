@@ -63,7 +63,7 @@ def _read_czi(path: Path, channels: Sequence[int], source: str) -> Recording:
     try:
         from pylibCZIrw import czi
     except ImportError:
-        raise SparseSSPError(f'{source}: reading CZI files needs pylibCZIrw: pip install "sparsessp[czi]"') from None
+        raise SparseSSPError(f"{source}: reading CZI files needs pylibCZIrw: pip install pylibCZIrw") from None
     try:
         with czi.open_czi(str(path)) as file:
             # A mosaic's origin may be anywhere; the pyramid's coarser levels may reach beyond its edge.
