@@ -11,6 +11,8 @@ from test_reporting import labels
 
 from sparsessp.errors import SparseSSPError
 from sparsessp.examples import STRUCTURES_SHOWN, write_examples
+from sparsessp.reporting.claims import claims
+from sparsessp.reporting.costs import read_profile, table6
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.figures import render
 from sparsessp.reporting.gallery import gallery
@@ -57,7 +59,8 @@ def draw(results, names=RUNS):
     columns = ["experiment", "volume", "structure", "mse", "mae", "r2", "pearson", "r2_affine"]
     scores = pd.DataFrame(rows, columns=columns)
     evidence = Evidence(results, tuple(names), dict(VOLUMES))
-    return gallery(evidence, scores, summarise(scores), labels(), dict.fromkeys(STRUCTURES_SHOWN, 0.9))
+    found = claims(scores, table6(read_profile(None)), (2,))
+    return gallery(evidence, scores, summarise(scores), found, labels(), dict.fromkeys(STRUCTURES_SHOWN, 0.9))
 
 
 def bytes_of(drawings):
@@ -78,14 +81,14 @@ def test_the_same_results_give_the_same_bytes(tmp_path):
     drawings = draw(tmp_path)
     first = bytes_of(drawings)
     assert first == bytes_of(draw(tmp_path))
-    assert len(first) == len(drawings) == 8
+    assert len(first) == len(drawings) == 9
     for drawing in drawings:
         assert "(simulated data set synthetic/small, scale demo" in drawing.caption and drawing.caption.startswith("**")
     assert "no\nresult" in texts({d.name: d for d in drawings}["figure5"])  # r = 4 and 8
 
 
 def test_gaps_are_named_and_nothing_crashes(tmp_path):
-    assert [drawing.name for drawing in draw(tmp_path) if drawing.figure is not None] == ["spread"]
+    assert [drawing.name for drawing in draw(tmp_path) if drawing.figure is not None] == ["claims", "spread"]
     put(tmp_path)
     for file in ("network.json", "planes.csv", "examples.npz", "history.csv"):
         (tmp_path / "tgnet-3to2d-prefix-r2" / file).unlink()

@@ -24,7 +24,7 @@ from sparsessp.structures import KEYS
 
 VOLUMES = [("a-00", KEYS[0]), ("a-01", KEYS[0]), ("b-00", KEYS[1])]
 HEAD = "volume,structure,mse,mae,r2,pearson,r2_affine\n"
-FIGURES = ("figure4.png", "figure4.svg", "spread.svg")
+FIGURES = ("claims.svg", "figure4.png", "figure4.svg", "spread.svg")
 TABLES = ("baseline", "beyond", "claims", "runs", "table1", "table2", "table3", "table6", "table7")
 BASE = "multinet-3d-prefix-r1"
 TGNET = "tgnet-3to2d-prefix-r2"

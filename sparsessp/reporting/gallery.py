@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from sparsessp.config import RATIOS
 from sparsessp.examples import STRUCTURES_SHOWN
 from sparsessp.reporting.evidence import Evidence
+from sparsessp.reporting.forest import forest
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.pictures import figure5, figure6, montage
 from sparsessp.reporting.plots import cost_figure, planes_figure, run_costs, spread_figure, training_figure
@@ -45,6 +46,7 @@ def gallery(
     evidence: Evidence,
     scores: pd.DataFrame,
     summary: pd.DataFrame,
+    claims: pd.DataFrame,
     labels: Labels,
     ceilings: Mapping[str, float] | None = None,
 ) -> list[Drawing]:
@@ -54,6 +56,7 @@ def gallery(
         evidence: What lies beside the scores.
         scores: From `load_scores`.
         summary: From `summarise`.
+        claims: From `claims.claims`.
         labels: What the captions state.
         ceilings: Structure -> R2 of a perfect prediction, if known.
     """
@@ -74,6 +77,15 @@ def gallery(
         "its height, between the 5th and 99.5th percentile of each picture; so compare shapes, and R² for brightness."
     )
     return [
+        Drawing(
+            "claims",
+            "The paper's claims at a glance",
+            f"**The paper's claims at a glance** ({setting}; {test} test volumes). Filled: the effect here with its "
+            "95 % interval; open: the same in the paper's numbers, on real AllenCell images. A claim without a filled "
+            "mark was not run. Claims that are not about R² are in the table alone.",
+            LINES,
+            forest(claims) if (claims["comparisons"] > 0).any() else None,
+        ),
         Drawing(
             "montage",
             "The data",

@@ -89,7 +89,7 @@ def write_report(
     figure = figure4(summary, labels)
     for format in ("svg", "png"):
         _replace(reports / "figures" / f"figure4.{format}", render(figure, format))
-    drawings = gallery(evidence, scores, summary, labels, ceilings)
+    drawings = gallery(evidence, scores, summary, tables["claims"], labels, ceilings)
     for drawing in drawings:
         if drawing.figure is not None:
             _replace(reports / "figures" / f"{drawing.name}.{drawing.format}", render(drawing.figure, drawing.format))

@@ -1,0 +1,42 @@
+"""The claims at a glance: effect and interval of each, beside the paper's."""
+
+import textwrap
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sparsessp.reporting.style import GREY, canvas, tidy
+
+# The word stands at the right too, so that colour is not needed.
+_VERDICTS = {"supported": "#0072b2", "contradicted": "#d55e00", "undecided": GREY, "not run": GREY}
+
+
+def forest(claims: pd.DataFrame) -> Figure:
+    """Draw the claims whose effect is in R2, one a line.
+
+    Args:
+        claims: From `claims.claims`.
+    """
+    frame = claims[(claims["unit"] == "R2") & (claims["possible"] > 0)].reset_index(drop=True)
+    figure = canvas(9.6, 1.5 + 0.5 * len(frame))
+    panel = figure.subplots()
+    for line, row in enumerate(frame.itertuples()):
+        colour = _VERDICTS[row.verdict]
+        panel.plot([row.low, row.high], [line, line], color=colour, linewidth=3, solid_capstyle="butt")
+        panel.plot(row.effect, line, "o", color=colour, markersize=8)
+        panel.plot(row.paper_effect, line, "D", color="white", markeredgecolor="black", markersize=6, zorder=3)
+        panel.text(
+            1.02, line, row.verdict, transform=panel.get_yaxis_transform(), va="center", color=colour, fontsize=10
+        )
+    panel.axvline(0, color="black", linewidth=1)
+    panel.set_yticks(range(len(frame)), [textwrap.fill(text, 40) for text in frame["claim"]])
+    panel.set_ylim(len(frame) - 0.5, -0.5)
+    panel.set_xlabel("effect in R²: right of zero, the claim is right", fontsize=10)
+    tidy([panel])
+    handles = [
+        Line2D([], [], color=GREY, marker="o", markersize=8, linewidth=3, label="here, with 95 % interval"),
+        Line2D([], [], color="white", marker="D", markeredgecolor="black", markersize=6, label="paper (real images)"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=10)
+    return figure
