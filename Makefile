@@ -4,13 +4,14 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 READY := .venv/.ready
 
-.PHONY: help demo test check smoke lock montage
+.PHONY: help demo test check smoke chaos lock montage
 
 help:
 	@echo "make demo     environment, then the whole pipeline at the default scale (some minutes)"
 	@echo "make test     environment, then the tests"
-	@echo "make check    style, and params.yaml against pipeline/conf"
+	@echo "make check    style, params.yaml against pipeline/conf, the packages against requirements.lock"
 	@echo "make smoke    the whole pipeline at smoke scale in a temporary clone"
+	@echo "make chaos    kill the pipeline N=50 times, SEED=0, and compare with an undisturbed run (some minutes)"
 	@echo "make lock     write requirements.lock anew from pyproject.toml"
 	@echo "make montage  draw docs/images/microscope.png anew"
 
@@ -22,7 +23,7 @@ $(READY): requirements.lock pyproject.toml
 	touch $(READY)
 
 demo: $(READY)
-	$(RUN) dvc repro
+	$(RUN) dvc repro --keep-going || { $(RUN) dvc repro --single-item report; false; }
 	@echo "Done. Read reports/README.md"
 
 # A process for each core, with one thread: hundreds of tiny networks gain nothing from more.
@@ -33,11 +34,17 @@ check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(RUN) python -m pipeline.compose --check
 	$(RUN) dvc status -q data.dvc
+	$(RUN) python tests/audit.py
 
 smoke: $(READY)
 	rm -rf .scratch/smoke && git clone --quiet . .scratch/smoke
 	cd .scratch/smoke && $(RUN) python -m pipeline.compose scale=smoke && $(RUN) dvc repro
 	@echo "Done. Look at .scratch/smoke/reports/README.md"
+
+N ?= 50
+SEED ?= 0
+chaos: $(READY)
+	$(RUN) OMP_NUM_THREADS=1 python tests/chaos.py --kills $(N) --seed $(SEED)
 
 lock:
 	rm -rf .scratch/lock && $(PYTHON) -m venv .scratch/lock

@@ -24,12 +24,23 @@ def _known(value: tuple[str, ...]) -> tuple[str, ...]:
 Structures = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidator(_known)]
 
 
+def _file(value: str) -> str:
+    if not value.isprintable() or value.startswith("-") or "://" in value:
+        raise ValueError("is no path of a file here; allowed: printable characters, no - in front, no URL")
+    return value
+
+
+# They reach stages on command lines, which DVC quotes, and names appear in reports.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+FileName = Annotated[str, AfterValidator(_file)]
+
+
 class MicroscopeSource(Settings):
     """The simulated microscope."""
 
     kind: Literal["microscope"] = Field(default="microscope", description="what makes the images")
-    catalogue: str = Field(description="catalogue file")
-    size: str = Field(description="one of the catalogue's sizes")
+    catalogue: FileName = Field(description="catalogue file")
+    size: Name = Field(description="one of the catalogue's sizes")
     structures: Structures = Field(default=("all",), description="keys of structures, or all")
 
 
@@ -37,7 +48,7 @@ class ArchivesSource(AcquisitionSettings):
     """A collection of archives of real images."""
 
     kind: Literal["archives"] = Field(default="archives", description="what makes the images")
-    catalogue: str = Field(description="catalogue file; the sums of the archives are kept beside it")
+    catalogue: FileName = Field(description="catalogue file; the sums of the archives are kept beside it")
     structures: Structures = Field(default=("all",), description="keys of structures, or all")
 
     @field_validator("archive_base", "list_base", mode="before")
@@ -62,7 +73,7 @@ class SplitSettings(Settings):
 class DataParams(Settings):
     """Where the volumes come from, and how they are dealt."""
 
-    name: str
+    name: Name
     simulated: bool
     source: Annotated[MicroscopeSource | ArchivesSource, Field(discriminator="kind")]
     split: SplitSettings

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.data import DataParams, Structures
+from pipeline.data import DataParams, Name, Structures
 from pipeline.grid import as_methods, as_ratios, expand, ratios_in_use
 from sparsessp.catalogues import parse_yaml
 from sparsessp.config import (
@@ -61,8 +61,8 @@ class TrainingParams(Settings):
 class ScaleParams(Settings):
     """Size of everything."""
 
-    name: str
-    size: str
+    name: Name
+    size: Name
     network: ArchitectureSettings
     training: TrainingParams
     inference: InferenceSettings
@@ -78,7 +78,7 @@ class EvaluationParams(Settings):
 class PlanParams(Settings):
     """The grid of experiments."""
 
-    name: str
+    name: Name
     grid: list[dict[str, list[Any]]]
 
 

@@ -15,20 +15,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from pipeline.code import METHODS, ROOT, sources
-from pipeline.stage import RUNS, SPLIT, VOLUMES, main, scratch, views
+from pipeline.stage import RESULTS, RUNS, SPLIT, VOLUMES, main, scratch, views
 from sparsessp.arguments import parser, settings
 from sparsessp.checkpoints import save_model
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.dataset import MANIFEST, VIEWS, load_samples, write_table
+from sparsessp.device import default_device
 from sparsessp.files import write_text
 from sparsessp.resources import describe
 from sparsessp.training import train
 
 
 def state_folder(network: NetworkSettings, *others: TrainingSettings | InferenceSettings) -> Path:
-    """Folder for the state of this run alone: another setting, code or data set gives another one."""
-    digest = hashlib.sha256()
+    """Folder for the state of this run alone: another setting, code, data set, torch, device or clone has another."""
+    digest = hashlib.sha256(f"{torch.__version__} {default_device()} {ROOT}".encode())
     for part in (network, *others):
         digest.update(part.model_dump_json().encode())
     code = [ROOT / path for path in (*sources("train"), METHODS / f"{network.method}.py")]
@@ -45,6 +48,8 @@ def run(arguments: Sequence[str]) -> None:
     network, training, inference = (
         settings(model, options) for model in (NetworkSettings, TrainingSettings, InferenceSettings)
     )
+    # Scores of an earlier run of this name: should this one fail, nobody must take them for its own.
+    shutil.rmtree(RESULTS / network.name, ignore_errors=True)
     samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
     folder = state_folder(network, training, inference)
     model, history = train(network, training, inference, *samples, folder)

@@ -76,8 +76,9 @@ class Repro:
         Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        for line in self.process.stdout:
-            self.lines.put((time.monotonic(), line))
+        with self.process.stdout as lines:
+            for line in lines:
+                self.lines.put((time.monotonic(), line))
         self.lines.put((time.monotonic(), None))
 
     def follow(self, until=None, stages=()):
@@ -173,7 +174,7 @@ def disturb(clone, seconds, kills, rng, say=print):
 
 def adopt(one, other):
     """Take over what stage profile measured: it takes long, and no two runs measure the same."""
-    sh(other, "dvc", "repro", "--single-item", "code")
+    sh(other, "dvc", "repro", "check")
     shutil.copytree(one / "artifacts/profile", other / "artifacts/profile")
     sh(other, "dvc", "commit", "--force", "profile")
     sh(other, "git", *AS_CHAOS, "commit", "--quiet", "-am", "profile")
@@ -183,7 +184,7 @@ def forget(clone):
     """Bring a clone back to where it has run nothing but the profile."""
     sh(clone, "git", "checkout", "--quiet", "dvc.lock", "reports")
     for path in (clone / "artifacts").iterdir():
-        if path.name not in ("profile", "code"):
+        if path.name not in ("profile", "code", "checked"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     # Else DVC would find every result there again.
     shutil.rmtree(clone / ".dvc/cache/runs")
@@ -226,12 +227,18 @@ def same(tables, key):
     return tables[0].get(key) == tables[1].get(key)
 
 
+def prepare(folder, plan):
+    """Clone this checkout with its uncommitted changes, and commit the plan there."""
+    clone = make_clone(folder)
+    sh(clone, sys.executable, "-m", "pipeline.compose", *plan)
+    sh(clone, "git", "add", "--all")
+    sh(clone, "git", *AS_CHAOS, "commit", "--quiet", "-m", "plan")
+    return clone
+
+
 def chaos(folder, kills, seed, plan=PLAN, say=print):
     """Do all of it below `folder`; returns the tally, mismatches among its faults."""
-    one, other = (make_clone(folder / name) for name in ("undisturbed", "disturbed"))
-    for clone in (one, other):
-        sh(clone, sys.executable, "-m", "pipeline.compose", *plan)
-        sh(clone, "git", *AS_CHAOS, "commit", "--quiet", "-am", "plan")
+    one, other = (prepare(folder / name, plan) for name in ("undisturbed", "disturbed"))
     seconds = undisturbed(one)
     adopt(one, other)
     say(f"undisturbed: {sum(seconds.values()):.0f} s, {len(seconds) - 1} stages", flush=True)

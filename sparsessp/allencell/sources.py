@@ -13,6 +13,8 @@ def local_path(source: str) -> Path | None:
     Raises:
         SparseSSPError: It is a URL of another kind.
     """
+    if not source.isprintable():
+        raise SparseSSPError(f"source {source!r} is not allowed; allowed: printable characters")
     if "://" not in source:
         return Path(source)
     url = urlsplit(source)

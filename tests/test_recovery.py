@@ -1,0 +1,148 @@
+"""What DVC and the pipeline promise together, with a real DVC: kills, failures, company, and hostile params."""
+
+import os
+import random
+import shutil
+import subprocess
+
+import chaos
+import pytest
+from checkout import BIN, sh
+from ruamel.yaml import YAML
+
+# One training of each of two methods, and everything around them.
+PLAN = (
+    "scale=smoke",
+    "methods=[tgnet,plain]",
+    "structures=[dna]",
+    "scale.training.validate_every=1",
+    "plan.grid=[{method:[tgnet,plain],topology:[2d]}]",
+)
+TRAININGS = ("train@tgnet-2d-prefix-r2", "train@plain-2d-prefix-r2")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A clone that ran the plan, and the seconds from stage to stage."""
+    folder = chaos.prepare(tmp_path_factory.mktemp("recovery") / "undisturbed", PLAN)
+    return folder, chaos.undisturbed(folder)
+
+
+@pytest.fixture
+def clone(undisturbed, tmp_path):
+    """A copy of it, with its results."""
+    folder = tmp_path / "clone"
+    shutil.copytree(undisturbed[0], folder, symlinks=True)
+    return folder
+
+
+def ran(out):
+    return [line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage")]
+
+
+def start(folder, *command):
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def ends_well(processes):
+    for process in processes:
+        out = process.communicate()[0]
+        assert process.returncode == 0, out[-3000:]
+
+
+def test_three_kills_change_no_byte(undisturbed, tmp_path):
+    """The long version is `make chaos`."""
+    reference, seconds = undisturbed
+    clone = chaos.prepare(tmp_path / "disturbed", PLAN)
+    chaos.adopt(reference, clone)
+    late = {stage: seconds[stage] for stage in (chaos.STARTING, *TRAININGS, "evaluate@tgnet-2d-prefix-r2")}
+    tally = chaos.disturb(clone, late, 3, random.Random(0), say=lambda *_, **__: None)
+    assert sum(tally.kills.values()) == tally.resumed == 3
+    assert tally.faults == [] and chaos.differences(reference, clone) == []
+
+
+def test_the_comparison_sees_a_changed_byte_a_missing_file_and_a_lost_entry(undisturbed, clone):
+    reference, _ = undisturbed
+    assert chaos.differences(reference, clone) == []
+    (clone / "reports" / "metrics.json").write_text("{}")
+    (clone / "artifacts" / "split.csv").unlink()
+    lock = YAML(typ="safe").load(clone / "dvc.lock")
+    del lock["stages"][TRAININGS[0]]
+    YAML(typ="safe").dump(lock, clone / "dvc.lock")
+    told = "\n".join(chaos.differences(reference, clone))
+    assert "metrics.json" in told and "split.csv" in told and TRAININGS[0] in told
+
+
+def test_one_failure_does_not_stop_the_rest_and_the_report_says_which_and_why(undisturbed, clone):
+    method = clone / "sparsessp" / "networks" / "methods" / "plain.py"
+    good = method.read_text()
+    method.write_text(good + '\nfrom sparsessp.errors import SparseSSPError\nraise SparseSSPError("out of `luck`")\n')
+    going = sh(clone, "dvc", "repro", "--keep-going", ok=False)
+    assert going.returncode != 0 and "error: out of `luck`" in going.stderr
+    assert {"train@plain-2d-prefix-r2"} <= set(ran(going.stdout)) and "report" not in ran(going.stdout)
+    assert ran(sh(clone, "dvc", "repro", "--single-item", "report").stdout) == ["report"]
+    page = (clone / "reports" / "README.md").read_text()
+    assert "- `plain-2d-prefix-r2`: failed: `out of 'luck'`" in page
+    assert "1 of 2 declared runs" in page
+    method.write_text(good)
+    # What did not fail is not run again, and nothing of the failure stays.
+    assert "train@tgnet-2d-prefix-r2" not in ran(sh(clone, "dvc", "repro").stdout)
+    assert chaos.differences(undisturbed[0], clone) == []
+
+
+def test_trainings_side_by_side_in_one_workspace_end_as_one_after_the_other(undisturbed, clone):
+    for name in ("runs", "results"):
+        shutil.rmtree(clone / "artifacts" / name)
+    shutil.rmtree(clone / ".dvc" / "cache" / "runs")
+    names = [name for name in sh(clone, "dvc", "stage", "list", "--name-only").stdout.split() if "train@" in name]
+    assert sorted(names) == sorted(TRAININGS)
+    ends_well([start(clone, "dvc", "--wait-for-lock", "repro", "--single-item", name) for name in names])
+    sh(clone, "dvc", "repro")
+    assert chaos.differences(undisturbed[0], clone) == []
+
+
+def test_two_clones_with_one_cache_end_in_the_same_results(undisturbed, tmp_path):
+    clones = []
+    for name in "ab":
+        folder = chaos.prepare(tmp_path / name, PLAN)
+        sh(folder, "dvc", "cache", "dir", "--local", str(tmp_path / "cache"))
+        clones.append(folder)
+    ends_well([start(folder, "dvc", "repro", "train@tgnet-2d-prefix-r2") for folder in clones])
+    have = [chaos.sums(folder) for folder in clones]
+    assert have[0] == have[1] and "artifacts/runs/tgnet-2d-prefix-r2/model.pt" in have[0]
+    expected = chaos.sums(undisturbed[0])
+    assert {name: expected[name] for name in have[0] if name.startswith("artifacts")} == {
+        name: value for name, value in have[0].items() if name.startswith("artifacts")
+    }
+    locks = [chaos.locked(folder) for folder in (undisturbed[0], *clones)]
+    assert all(lock[TRAININGS[0]] == locks[0][TRAININGS[0]] for lock in locks)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    (
+        ("data.source.catalogue", "data/synthetic.yaml; touch trace"),
+        ("data.source.size", "$(touch trace)"),
+        ("data.source.`touch trace`", "x"),
+        ("scale.network.depth", "8; touch trace"),
+        ("scale.training.schedule", "one_cycle\ntouch trace"),
+        ("scale.network.x; touch trace #", "8"),
+        ("ratios", ["2; touch trace"]),
+        ("experiments.x; touch trace #", {"method": "tgnet"}),
+    ),
+)
+def test_params_run_no_commands(clone, key, value):
+    path = clone / "params.yaml"
+    params = YAML(typ="safe").load(path)
+    *folders, last = key.split(".")
+    place = params
+    for name in folders:
+        place = place[name]
+    place[last] = value
+    YAML(typ="safe").dump(params, path)
+    for options in ((), ("--keep-going",), ("--force", "--keep-going")):
+        assert sh(clone, "dvc", "repro", *options, ok=False).returncode != 0
+    assert not list(clone.rglob("trace"))
