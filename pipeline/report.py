@@ -13,7 +13,7 @@ import pandas as pd
 from pipeline.data import MicroscopeSource
 from pipeline.grid import as_ratios
 from pipeline.params import Params, read_params
-from pipeline.stage import PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES, baseline, failure, main
+from pipeline.stage import PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES, baseline, failure, main, settled
 from sparsessp.allencell.fingerprint import fingerprint
 from sparsessp.dataset import read_manifest, read_table
 from sparsessp.reporting.labels import Labels
@@ -46,8 +46,13 @@ def reasons(params: Params) -> dict[str, str]:
     """Why runs have no scores, as far as their stages could leave it."""
     stages = {name: (f"train@{name}", f"evaluate@{name}") for name in params.experiments}
     stages |= {baseline(ratio): (f"baseline@{ratio}",) for ratio in params.ratios}
-    found = {name: failure(*names) for name, names in stages.items()}
-    return {name: text for name, text in found.items() if text is not None}
+    found = {}
+    for name, names in stages.items():
+        if (RESULTS / name / "scores.csv").exists():
+            settled(*names)  # DVC may have had them in its cache, and run no script that would have said so
+        elif (text := failure(*names)) is not None:
+            found[name] = text
+    return found
 
 
 def run(arguments: Sequence[str]) -> None:

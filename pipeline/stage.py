@@ -48,6 +48,12 @@ def failure(*stages: str) -> str | None:
     return None
 
 
+def settled(*stages: str) -> None:
+    """Forget why these stages failed."""
+    for stage in stages:
+        (FAILURES / f"{stage}.txt").unlink(missing_ok=True)
+
+
 def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     """Run a stage's script. Under DVC it ends with DVC, runs once at a time, and leaves why it failed."""
     stage = os.environ.get("DVC_STAGE")
@@ -68,7 +74,7 @@ def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
             with suppress(OSError):  # a full disk, which is the error to tell
                 write_text(reason, arguments.explain(error) or f"{type(error).__name__}: {error}")
             raise
-        reason.unlink()
+        settled(stage)
 
     with alone(LOCKS / stage):
         arguments.main(noted, given)

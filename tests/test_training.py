@@ -120,6 +120,20 @@ def test_a_clipped_gradient_is_short_and_points_the_same_way(samples):
     assert torch.cosine_similarity(free, cut, dim=0) == pytest.approx(1, abs=1e-5)
 
 
+def test_same_run_same_state(tmp_path, samples):
+    for name in "ab":
+        run(tmp_path / name, samples)
+    assert (tmp_path / "a" / "state.pt").read_bytes() == (tmp_path / "b" / "state.pt").read_bytes()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_two_runs_on_cuda_agree_within_the_stated_tolerance(tmp_path, samples):
+    weights = [run(tmp_path / name, samples)[0].state_dict() for name in "ab"]
+    for a, b in zip(*(found.values() for found in weights), strict=True):
+        torch.testing.assert_close(a, b, rtol=0.05, atol=5e-3)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_too_little_gpu_memory_halves_the_micro_batch_or_says_what_does(tmp_path, samples, capsys):
