@@ -41,7 +41,7 @@ def start(root: Path, locks: Path, dvc: int) -> None:
 
 
 def mend(root: Path, since_copy: bool = False) -> list[str]:
-    """Put dvc.lock back if it is not whole, and remove a torn note of DVC's about who reads what.
+    """Put dvc.lock back if it is not whole, and remove DVC's note of who reads what if it is torn or all are dead.
 
     Args:
         root: Folder of dvc.yaml.
@@ -53,9 +53,9 @@ def mend(root: Path, since_copy: bool = False) -> list[str]:
     done = []
     with _held(root, "rwlock.lock") as free:
         rwlock = _tmp(root) / "rwlock"
-        if free and rwlock.is_file() and not _is_json(_read(rwlock)):
+        if free and rwlock.is_file() and _claimed_in_vain(_read(rwlock)):
             rwlock.unlink()
-            done.append(f"removed {rwlock}, which was cut short")
+            done.append(f"removed {rwlock}, in which no living process claims a file")
     with _held(root, "lock") as free:
         have, kept = _entries(_read(root / "dvc.lock")), _entries(_read(_copy(root)))
         if free and kept is not None and (have is None or (since_copy and not kept <= have)):
@@ -82,11 +82,24 @@ def _replace(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def _is_json(text: str) -> bool:
+def _claimed_in_vain(text: str) -> bool:
+    """Whether a note of DVC's is torn, or names dead processes only: a new one may come to have the number of one."""
     try:
-        json.loads(text)
-    except ValueError:
+        note = json.loads(text)
+        readers = [info["pid"] for infos in note.get("read", {}).values() for info in infos]
+        writers = [info["pid"] for info in note.get("write", {}).values()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return True
+    return bool(readers or writers) and not any(map(_alive, {*readers, *writers}))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return False
+    except PermissionError:
+        pass
     return True
 
 
@@ -128,11 +141,7 @@ def _wait(pid: int) -> None:
 
         select.select([os.pidfd_open(pid)], [], [])
     except AttributeError:  # not Linux
-        while True:
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                return
+        while _alive(pid):
             time.sleep(_PAUSE)
     except ProcessLookupError:
         return

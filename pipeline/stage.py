@@ -1,6 +1,7 @@
 """Where the stages keep their files, below the folder of dvc.yaml, and how each of them is run."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -60,9 +61,12 @@ def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     if not stage:
         arguments.main(run, given)
         return
+    dvc = caller()
+    if dvc is None:
+        sys.exit("the DVC that started this stage is gone")
     end_with_parent()
     LOCKS.mkdir(parents=True, exist_ok=True)
-    keeper.start(Path(os.environ["DVC_ROOT"]), LOCKS.absolute(), caller())
+    keeper.start(Path(os.environ["DVC_ROOT"]), LOCKS.absolute(), dvc)
 
     def noted(given: Sequence[str]) -> None:
         reason = FAILURES / f"{stage}.txt"

@@ -34,9 +34,16 @@ def end_with_parent() -> None:
     Thread(target=wait, daemon=True).start()
 
 
-def caller() -> int:
-    """Return the process that started this one, itself or through a shell."""
-    return _parents()[-1]
+def caller() -> int | None:
+    """Return the process that started this one, itself or through a shell; None if it is gone.
+
+    Whoever takes in an orphan has another process group.
+    """
+    found = _parents()[-1]
+    try:
+        return found if os.getpgid(found) == os.getpgid(0) else None
+    except OSError:
+        return None
 
 
 def _parents() -> tuple[int, ...]:

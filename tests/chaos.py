@@ -71,33 +71,34 @@ class Repro:
             errors="replace",
             start_new_session=True,
         )
-        self.stage, self.said = STARTING, []
+        self.stage, self.said, self.ended = STARTING, [], False
         self.lines = queue.SimpleQueue()
         Thread(target=self._read, daemon=True).start()
 
     def _read(self):
         with self.process.stdout as lines:
             for line in lines:
-                self.lines.put((time.monotonic(), line))
-        self.lines.put((time.monotonic(), None))
+                self.lines.put(line)
+        self.lines.put(None)
 
     def follow(self, until=None, stages=()):
         """Read until one of `stages` begins, a time has come, or the end; returns which: the stage, True, None."""
-        while True:
+        while not self.ended:
             try:
                 wait = None if until is None else max(0.0, until - time.monotonic())
-                when, line = self.lines.get(timeout=wait)
+                line = self.lines.get(timeout=wait)
             except queue.Empty:
                 return True
             if line is None:
                 self.process.wait()
-                return None
+                self.ended = True
+                break
             self.said.append(line)
             if found := _RUNNING.search(line):
                 self.stage = found[1]
                 if self.stage in stages:
                     return self.stage
-            self.when = when
+        return None
 
     def kill(self, alone):
         if alone:

@@ -1,3 +1,5 @@
+import subprocess
+
 import pytest
 from fields import make_field
 
@@ -5,3 +7,15 @@ from fields import make_field
 @pytest.fixture
 def samples():
     return [make_field(task) for task in (0, 3, 10)]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 600 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"this user may not mount a small disk: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -121,6 +121,24 @@ def test_two_clones_with_one_cache_end_in_the_same_results(undisturbed, tmp_path
     assert all(lock[TRAININGS[0]] == locks[0][TRAININGS[0]] for lock in locks)
 
 
+def test_a_full_and_a_read_only_cache_are_named_and_room_or_right_is_enough(undisturbed, clone, small_disk):
+    sh(clone, "dvc", "cache", "dir", "--local", str(small_disk))
+    shutil.rmtree(clone / "artifacts" / "volumes")
+    full = sh(clone, "dvc", "repro", "fetch", ok=False).stderr  # DVC may go on without a copy in the cache
+    assert "No space left on device" in full and "Traceback" not in full
+    sh(clone, "mount", "-o", "remount,size=50m", str(small_disk))
+    sh(clone, "dvc", "repro", "fetch")
+    shutil.rmtree(clone / "artifacts" / "volumes")
+    sh(clone, "dvc", "checkout", "fetch")  # all of it is in the cache now
+    shutil.rmtree(clone / "artifacts" / "views")
+    sh(clone, "mount", "-o", "remount,ro", str(small_disk))
+    bound = sh(clone, "dvc", "repro", "resample", ok=False)
+    assert bound.returncode != 0 and "Read-only file system" in bound.stderr and "Traceback" not in bound.stderr
+    sh(clone, "mount", "-o", "remount,rw", str(small_disk))
+    assert "fetch" not in ran(sh(clone, "dvc", "repro", "resample").stdout)
+    assert chaos.differences(undisturbed[0], clone) == []
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     (
@@ -135,13 +153,13 @@ def test_two_clones_with_one_cache_end_in_the_same_results(undisturbed, tmp_path
     ),
 )
 def test_params_run_no_commands(clone, key, value):
-    path = clone / "params.yaml"
-    params = YAML(typ="safe").load(path)
+    path, yaml = clone / "params.yaml", YAML()  # which keeps the order of keys, by which DVC knows a command again
+    params = yaml.load(path)
     *folders, last = key.split(".")
     place = params
     for name in folders:
         place = place[name]
     place[last] = value
-    YAML(typ="safe").dump(params, path)
+    yaml.dump(params, path)
     assert sh(clone, "dvc", "repro", "--keep-going", ok=False).returncode != 0
     assert not list(clone.rglob("trace"))

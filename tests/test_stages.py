@@ -1,5 +1,6 @@
 """How stages run: alone, not longer than DVC, with dvc.lock kept whole, and with one line of what went wrong."""
 
+import json
 import os
 import signal
 import subprocess
@@ -67,8 +68,25 @@ def test_a_whole_dvc_lock_is_left_alone(root):
     assert keeper.mend(root, since_copy=True) and (root / "dvc.lock").read_text() == WHOLE
 
 
-def stage(folder, code, shell=False, **environment):
-    """Start a stage whose script runs `code`, as DVC would."""
+@pytest.mark.parametrize(("note", "stays"), (({}, True), ({"write": {"a": {"pid": 0, "cmd": "dvc"}}}, False)))
+def test_files_that_dead_processes_claim_are_free_again(root, note, stays):
+    rwlock = root / ".dvc" / "tmp" / "rwlock"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for info in note.get("write", {}).values():
+        info["pid"] = dead.pid
+    rwlock.write_text(json.dumps(note))
+    keeper.mend(root)
+    assert rwlock.exists() == stays
+    # Who lives keeps what it claims.
+    living = {"read": {"a": [{"pid": os.getpid(), "cmd": "dvc"}, {"pid": dead.pid, "cmd": "dvc"}]}}
+    rwlock.write_text(json.dumps(living))
+    keeper.mend(root)
+    assert json.loads(rwlock.read_text()) == living
+
+
+def stage(folder, code, shell=False, orphan=False, **environment):
+    """Start a stage whose script runs `code`, as DVC would; or as if DVC were gone, in a group of its own."""
     (folder / ".dvc" / "tmp").mkdir(parents=True, exist_ok=True)
     script = f"import sys, os, time\nfrom pathlib import Path\nfrom pipeline.stage import main\n{code}\nmain(run, [])"
     (folder / "script.py").write_text(script)
@@ -87,7 +105,7 @@ def stage(folder, code, shell=False, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
+        start_new_session=orphan,
     )
 
 
@@ -109,6 +127,12 @@ def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path, shell):
     wait_for(gone)
     reason = (tmp_path / "artifacts" / "failures" / "train@x.txt").read_text()
     assert "killed" in reason
+
+
+def test_a_stage_whose_dvc_is_gone_before_it_looks_does_not_begin(tmp_path):
+    process = stage(tmp_path, "def run(_): Path('trace').touch()", orphan=True)
+    assert "is gone" in process.communicate()[0] and process.returncode == 1
+    assert not (tmp_path / "trace").exists()
 
 
 def test_a_stage_waits_for_the_one_that_still_runs(tmp_path):
