@@ -34,13 +34,13 @@ def run(tmp_path, samples, network=NETWORK, training=TRAINING, judges=None):
 
 
 class Interrupting(list):
-    """Validation samples that are cut off at the second look."""
+    """Validation samples that are cut off at a look, the second by default."""
 
-    looks = 0
+    looks, last = 0, 2
 
     def __iter__(self):
         self.looks += 1
-        if self.looks == 2:
+        if self.looks == self.last:
             raise KeyboardInterrupt
         return super().__iter__()
 
@@ -54,6 +54,24 @@ def test_an_interrupted_run_ends_bit_equal_to_an_undisturbed_one(tmp_path, sampl
     pd.testing.assert_frame_equal(history, resumed_history, check_exact=True)
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize("torn", (("state.pt",), ("state.pt", "previous-state.pt")))
+def test_a_run_with_torn_states_says_so_and_ends_bit_equal_too(tmp_path, samples, capsys, torn):
+    whole, history = run(tmp_path / "a", samples)
+    judges = Interrupting(samples[:1])
+    judges.last = 3
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b", samples, judges=judges)
+    for name in torn:
+        path = tmp_path / "b" / name
+        path.write_bytes(path.read_bytes()[:-1])
+    resumed, resumed_history = run(tmp_path / "b", samples)
+    said = capsys.readouterr().err
+    assert "previous-state.pt is tried" in said and ("starts afresh" in said) == (len(torn) == 2)
+    pd.testing.assert_frame_equal(history, resumed_history, check_exact=True)
+    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_same_run_same_bytes(tmp_path, samples):
