@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from sparsessp.config import RATIOS
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.figures import STYLES
 from sparsessp.reporting.labels import Labels
@@ -125,21 +126,21 @@ def run_costs(evidence: Evidence, summary: pd.DataFrame) -> pd.DataFrame:
     """Score and cost of every declared run whose network is known.
 
     Returns:
-        Columns `experiment`, `method`, `topology`, `ratio`, `standard` (prefix interpolation, 3D projection, and
-        nothing else that is special), `R2`, `gmacs` of one patch, `parameters` of all its networks.
+        Columns `experiment`, `method`, `topology`, `ratio`, `standard` (a network of Table 3, at any ratio), `R2`,
+        `gmacs` of one patch, `parameters` of all its networks.
     """
+    standard = {row.experiment(ratio) for row in rows(3) for ratio in RATIOS}
     lines = []
     for name in evidence.names:
         facts = evidence.network(name)
         if facts is None:
             continue
         settings = facts["settings"]
-        plain = f"{settings['method']}-{settings['topology']}-prefix-r{settings['ratio']}"
         lines.append(
             {
                 "experiment": name,
                 **{key: settings[key] for key in ("method", "topology", "ratio")},
-                "standard": name == plain,
+                "standard": name in standard,
                 "R2": mean(summary, name, "R2"),
                 "gmacs": facts["gmacs"],
                 "parameters": facts["parameters"] * facts.get("networks", 1),
