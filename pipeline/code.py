@@ -18,9 +18,10 @@ from sparsessp.files import sha256, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("check", "fetch", "split", "resample", "baseline", "train", "evaluate", "profile", "report")
-# Methods are loaded by name; each run depends on its own method's file besides this list.
+# Methods and backbones are loaded by name; each run depends on its own besides this list.
 METHODS = Path("sparsessp/networks/methods")
-_BY_NAME = {"train": METHODS, "evaluate": METHODS, "profile": METHODS}
+BACKBONES = Path("sparsessp/networks/backbones")
+_BY_NAME = dict.fromkeys(("train", "evaluate", "profile"), (METHODS, BACKBONES))
 
 
 def imports(source: Path) -> set[Path]:
@@ -55,8 +56,7 @@ def closure(sources: Iterable[Path]) -> set[Path]:
 def sources(stage: str) -> list[Path]:
     """Return the files that a stage runs, whatever its arguments, sorted."""
     roots = {Path("pipeline") / f"{stage}.py"}
-    folder = _BY_NAME.get(stage)
-    named = {path.relative_to(ROOT) for path in (ROOT / folder).glob("[!_]*.py")} if folder else set()
+    named = {path.relative_to(ROOT) for folder in _BY_NAME.get(stage, ()) for path in (ROOT / folder).glob("[!_]*.py")}
     return sorted(closure(roots | named) - named)
 
 

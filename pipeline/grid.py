@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from sparsessp.config import METHODS, RATIOS, ExperimentSettings
+from sparsessp.config import BACKBONES, METHODS, NATIVE, RATIOS, UNTRAINED, ExperimentSettings
 from sparsessp.errors import SparseSSPError
 
 UNITS = ("epochs", "iterations")
-_AXES = ("method", "topology", "interpolation", "projection", "ratio")
+_AXES = ("method", "topology", "interpolation", "projection", "backbone", "budget_percent", "ratio")
+_DEFAULTS = {"interpolation": ["prefix"], "projection": ["3d"], "backbone": [NATIVE], "budget_percent": [100]}
+_ONLY = "only_ratios"
 
 
 def as_ratios(ratio: Any) -> list[int]:
@@ -43,8 +45,45 @@ def as_methods(methods: Any) -> list[str]:
     return chosen
 
 
+def as_seeds(seeds: Any) -> list[int]:
+    """Return the chosen seeds.
+
+    Raises:
+        SparseSSPError: One is not allowed, stands twice, or there is none.
+    """
+    chosen = list(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else [seeds]
+    if not chosen or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in chosen):
+        raise SparseSSPError(f"seeds = {seeds!r} is not allowed; allowed: a list of whole numbers from 0")
+    if len(set(chosen)) < len(chosen):
+        raise SparseSSPError(f"seeds = {seeds}: give each seed once")
+    return chosen
+
+
+def as_weights(pretrained: Any) -> dict[str, str]:
+    """Return the weights that each backbone starts from, where it has any.
+
+    Raises:
+        SparseSSPError: A backbone is unknown, or its weights are not named by text.
+    """
+    names = [name for name in BACKBONES if name != NATIVE]
+    if isinstance(pretrained, bool):
+        return dict.fromkeys(names, "hub") if pretrained else {}
+    allowed = f"allowed: false, true, or weights by the name of a backbone: {', '.join(names)}"
+    if not isinstance(pretrained, Mapping):
+        raise SparseSSPError(f"pretrained = {pretrained!r}; {allowed}")
+    for key, value in pretrained.items():
+        if key not in names or not isinstance(value, str):
+            raise SparseSSPError(f"pretrained.{key} = {value!r}; {allowed}")
+    return dict(pretrained)
+
+
 def expand(
-    ratio: Any, methods: Any, grid: Sequence[Mapping[str, Any]], budget: Mapping[str, Any]
+    ratio: Any,
+    methods: Any,
+    grid: Sequence[Mapping[str, Any]],
+    budget: Mapping[str, Any],
+    seeds: Any = (0,),
+    pretrained: Any = False,
 ) -> dict[str, dict[str, Any]]:
     """Expand the grid into experiments, each named once however many tables share it.
 
@@ -53,35 +92,49 @@ def expand(
         methods: Chosen methods, or "all".
         grid: Entries of lists, see conf/plan/paper.yaml.
         budget: `unit` (epochs or iterations) and `amount` per topology, or of a method by its name.
+        seeds: Every experiment is trained once with each.
+        pretrained: Weights of the backbones: false, true, or by the backbone's name.
 
     Returns:
-        Name -> method, topology, interpolation, projection, ratio and the budget.
+        Name -> the fields of `ExperimentSettings` and the budget.
 
     Raises:
         SparseSSPError: A value is not allowed, a combination makes no sense, or nothing is left to run.
     """
-    ratios, chosen = as_ratios(ratio), as_methods(methods)
+    ratios, chosen, weights = as_ratios(ratio), as_methods(methods), as_weights(pretrained)
     if budget["unit"] not in UNITS:
         raise SparseSSPError(f"scale.budget.unit = {budget['unit']!r} is unknown; allowed: {', '.join(UNITS)}")
     experiments: dict[str, dict[str, Any]] = {}
-    for entry in grid:
-        axes = {"interpolation": ["prefix"], "projection": ["3d"], "ratio": ratios, **entry}
-        unknown = [key for key in axes if key not in _AXES]
-        if unknown:
-            raise SparseSSPError(f"plan.grid: unknown key {unknown[0]!r}; allowed: {', '.join(_AXES)}")
+    for entry, seed in product(grid, as_seeds(seeds)):
+        axes = _axes(entry, ratios)
         for axis in _AXES:
             if not isinstance(axes.get(axis), list):
                 raise SparseSSPError(f"plan.grid: {axis} = {axes.get(axis)!r} in {dict(entry)}; expected a list")
         for values in product(*(axes[axis] for axis in _AXES)):
-            settings = ExperimentSettings.load(dict(zip(_AXES, values, strict=True)), "plan.grid")
+            varied = dict(zip(_AXES, values, strict=True))
+            started = weights.get(varied["backbone"], UNTRAINED)
+            settings = ExperimentSettings.load({**varied, "weights": started, "seed": seed}, "plan.grid")
             if settings.method in chosen:
                 keys = [key for key in (settings.method, settings.topology) if key in budget["amount"]]
                 if not keys:
                     raise SparseSSPError(f"scale.budget.amount: key {settings.topology!r} is missing")
-                experiments[settings.name] = {**settings.model_dump(), budget["unit"]: budget["amount"][keys[0]]}
+                amount = max(1, round(budget["amount"][keys[0]] * settings.budget_percent / 100))
+                experiments[settings.name] = {**settings.model_dump(), budget["unit"]: amount}
     if not experiments:
         raise SparseSSPError(f"methods = {methods}: the plan has no experiment of these methods")
     return experiments
+
+
+def _axes(entry: Mapping[str, Any], ratios: list[int]) -> dict[str, Any]:
+    """Lists of an entry's values; `only_ratios` says at which of the chosen ratios it exists."""
+    unknown = [key for key in entry if key not in (*_AXES, _ONLY)]
+    if unknown:
+        raise SparseSSPError(f"plan.grid: unknown key {unknown[0]!r}; allowed: {', '.join((*_AXES, _ONLY))}")
+    only = entry.get(_ONLY, ratios)
+    if not isinstance(only, list):
+        raise SparseSSPError(f"plan.grid: {_ONLY} = {only!r} in {dict(entry)}; expected a list")
+    values = {key: value for key, value in entry.items() if key != _ONLY}
+    return {**_DEFAULTS, "ratio": [ratio for ratio in ratios if ratio in only], **values}
 
 
 def ratios_in_use(experiments: Mapping[str, Mapping[str, Any]]) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.data import DataParams, Name, Structures
-from pipeline.grid import as_methods, as_ratios, expand, ratios_in_use
+from pipeline.grid import as_methods, as_ratios, as_seeds, expand, ratios_in_use
 from sparsessp.catalogues import parse_yaml
 from sparsessp.config import (
     METHODS,
@@ -55,7 +55,6 @@ class TrainingParams(Settings):
     schedule: str
     validate_every: int
     flip: str
-    seed: int
 
 
 class ScaleParams(Settings):
@@ -95,6 +94,8 @@ class Params(Settings):
     ratio: int | list[int]
     methods: str | list[str]
     structures: Structures
+    seeds: list[int]
+    pretrained: bool | dict[str, str]
     evaluation: EvaluationParams
     data: DataParams
     scale: ScaleParams
@@ -107,7 +108,9 @@ class Params(Settings):
         try:
             as_ratios(self.ratio)
             as_methods(self.methods)
-            planned = expand(self.ratio, self.methods, self.plan.grid, self.scale.budget.model_dump())
+            as_seeds(self.seeds)
+            budget = self.scale.budget.model_dump()
+            planned = expand(self.ratio, self.methods, self.plan.grid, budget, self.seeds, self.pretrained)
         except SparseSSPError as error:
             raise ValueError(str(error)) from None
         have = {name: item.model_dump(exclude_none=True) for name, item in self.experiments.items()}

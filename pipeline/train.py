@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.code import METHODS, ROOT, sources
+from pipeline.code import BACKBONES, METHODS, ROOT, sources
 from pipeline.stage import RESULTS, RUNS, SPLIT, VOLUMES, main, scratch, views
 from sparsessp.arguments import parser, settings
 from sparsessp.checkpoints import save_model
@@ -34,7 +34,8 @@ def state_folder(network: NetworkSettings, *others: TrainingSettings | Inference
     digest = hashlib.sha256(f"{torch.__version__} {default_device()} {ROOT}".encode())
     for part in (network, *others):
         digest.update(part.model_dump_json().encode())
-    code = [ROOT / path for path in (*sources("train"), METHODS / f"{network.method}.py")]
+    own = (METHODS / f"{network.method}.py", BACKBONES / f"{network.backbone}.py")
+    code = [ROOT / path for path in (*sources("train"), *own)]
     for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT):
         digest.update(path.read_bytes())
     return scratch() / f"{network.name}-{digest.hexdigest()[:16]}"

@@ -13,9 +13,17 @@ from sparsessp.errors import SparseSSPError
 
 RATIOS = (1, 2, 4, 8)
 TOPOLOGIES: dict[str, tuple[int, int]] = {"2d": (2, 2), "3d": (3, 3), "2to3d": (2, 3), "3to2d": (3, 2)}
-METHODS: tuple[str, ...] = tuple(
-    sorted(p.stem for p in (Path(__file__).parent / "networks" / "methods").glob("[!_]*.py"))
-)
+
+
+def _files(folder: str) -> tuple[str, ...]:
+    """Names of the members of a folder of networks, each a file."""
+    return tuple(sorted(p.stem for p in (Path(__file__).parent / "networks" / folder).glob("[!_]*.py")))
+
+
+METHODS = _files("methods")
+UNTRAINED = "none"
+NATIVE = "native"  # the common U-Net's own encoder
+BACKBONES = _files("backbones")
 
 
 class Settings(BaseModel):
@@ -117,6 +125,14 @@ class ExperimentSettings(Settings):
     )
     ratio: Literal[1, 2, 4, 8] = Field(default=2, description="sparsity ratio r: every r-th plane is imaged")
 
+    backbone: str = Field(default=NATIVE, description="2D encoder: native, or a network of Table 5")
+    weights: str = Field(
+        default=UNTRAINED,
+        description="that the backbone starts from: none, hub for its usual ones, a local file or folder, a hub name",
+    )
+    budget_percent: Positive = Field(default=100, description="of the scale's budget that it trains for (Table 4)")
+    seed: int = Field(default=0, ge=0, description="of initialisation, crops and flips")
+
     @field_validator("ratio", mode="before")
     @classmethod
     def _ratio_number(cls, value: Any) -> Any:
@@ -129,9 +145,30 @@ class ExperimentSettings(Settings):
             raise ValueError(f"unknown method; allowed: {', '.join(METHODS)}")
         return value
 
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, value: str) -> str:
+        if value not in BACKBONES:
+            raise ValueError(f"unknown backbone; allowed: {', '.join(BACKBONES)}")
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _nameable(cls, value: str) -> str:
+        if not value.isprintable() or not value or value.startswith("-"):
+            raise ValueError("is no file, folder or hub name; allowed: printable characters, no - in front")
+        return value
+
     @model_validator(mode="after")
     def _legal(self) -> Self:
         encoder, decoder = self.dimensions
+        if self.backbone != NATIVE and encoder == 3:
+            raise ValueError(
+                f"backbone '{self.backbone}' with topology '{self.topology}': it sees images, and this encoder is 3D; "
+                "allowed with a backbone: 2d, 2to3d (Table 5)"
+            )
+        if self.backbone == NATIVE and self.weights != UNTRAINED:
+            raise ValueError(f"weights '{self.weights}' with backbone '{NATIVE}': nobody trained it; allowed: none")
         if self.interpolation == "none" and decoder == 3:
             raise ValueError(
                 f"interpolation 'none' with topology '{self.topology}': a 3D decoder cannot create planes; "
@@ -152,8 +189,13 @@ class ExperimentSettings(Settings):
     @property
     def name(self) -> str:
         """One spelling everywhere: stage, file and table key, such as `tgnet-3to2d-prefix-r8`."""
-        projection = "-proj2d" if self.projection == "2d" else ""
-        return f"{self.method}-{self.topology}-{self.interpolation}{projection}-r{self.ratio}"
+        parts = [self.method, self.topology, self.interpolation]
+        parts += ["proj2d"] if self.projection == "2d" else []
+        parts += [self.backbone] if self.backbone != NATIVE else []
+        parts += [f"budget{self.budget_percent}"] if self.budget_percent != 100 else []
+        parts += [f"r{self.ratio}"]
+        parts += [f"s{self.seed}"] if self.seed else []
+        return "-".join(parts)
 
 
 class ArchitectureSettings(Settings):
@@ -167,8 +209,11 @@ class ArchitectureSettings(Settings):
     blocks_3d: Positive = Field(default=2, description="residual blocks in each 3D encoder level below the first")
     blocks_2d: Positive = Field(default=1, description="residual blocks in each 2D encoder level below the first")
     repmode_kernel: Literal[3, 5] = Field(default=5, description="largest expert kernel of RepMode, voxels")
+    backbone_divisor: Literal[1, 2, 4, 8, 16] = Field(
+        default=1, description="what a backbone's channels and layers are divided by, where it has many"
+    )
 
-    @field_validator("repmode_kernel", mode="before")
+    @field_validator("repmode_kernel", "backbone_divisor", mode="before")
     @classmethod
     def _kernel_number(cls, value: Any) -> Any:
         return _number(value)
@@ -227,7 +272,6 @@ class TrainingSettings(Settings):
     )
     validate_every: Positive = Field(default=20, description="epochs between validations")
     flip: str = Field(default="zyx", pattern="^z?y?x?$", description="axes flipped at random, p = 0.5 each")
-    seed: int = Field(default=0, ge=0, description="of initialisation, crops and flips")
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:

@@ -81,9 +81,6 @@ def shapes(network: Network, rows: int = 128, columns: int = 128) -> list[tuple[
     """Name and shape, without batch, of what each part of the network returns for one patch, in order."""
     seen: list[tuple[str, tuple[int, ...]]] = []
     parts: dict[str, nn.Module] = {}
-    for k, stage in enumerate(network.encoder.stages, 1):
-        parts[f"encoder {k}"] = stage[-1]  # type: ignore[index]
-    parts["encoder fusion"] = network.encoder.fusion_conv
     for k, crossing in enumerate(network.bridges, 1):
         if not isinstance(crossing, nn.Identity):
             parts[f"bridge {k}"] = crossing
@@ -94,6 +91,12 @@ def shapes(network: Network, rows: int = 128, columns: int = 128) -> list[tuple[
         module.register_forward_hook(lambda _m, _i, out, name=name: seen.append((name, tuple(out.shape[1:]))))
         for name, module in parts.items()
     ]
+
+    def encoded(_module: nn.Module, _inputs: tuple, features: list[Tensor]) -> None:
+        seen.extend((f"encoder {k}", tuple(feature.shape[1:])) for k, feature in enumerate(features, 1))
+        seen.append(("encoder fusion", seen[-1][1]))
+
+    hooks.append(network.encoder.register_forward_hook(encoded))
     view, task = _patch(network, rows, columns)
     with torch.no_grad():
         output = network(view, task)

@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from sparsessp import checkpoints
-from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
+from sparsessp.config import UNTRAINED, InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.crops import Crops, Patch
 from sparsessp.dataset import Sample
 from sparsessp.device import default_device
@@ -66,7 +66,10 @@ def train(
     Raises:
         SparseSSPError: The loss is no finite number, or a network has no volume to learn from.
     """
-    model = build(network, training.seed)
+    model = build(network, network.seed)
+    if network.weights != UNTRAINED:
+        for part in [model] if isinstance(model, Network) else model.networks:
+            part.encoder.backbone.load(network.weights)
     if isinstance(model, Network):
         run = _Run(model, training, inference, train_samples, validation_samples, scratch / "state.pt", "all", progress)
         return model, run.finish()
@@ -168,7 +171,7 @@ class _Run:
                 module.checkpointing = training.checkpointing
         self.optimiser = optimiser(network, training)
         patch = Patch(network.settings.depth, training.patch, training.flip)
-        self.crops = Crops(train_samples, patch, training.seed, self.device)
+        self.crops = Crops(train_samples, patch, network.settings.seed, self.device)
         per_epoch = len(train_samples) / training.batch
         self.budget = training.iterations or math.ceil((training.epochs or 0) * per_epoch)
         self.interval = max(1, round(training.validate_every * per_epoch))

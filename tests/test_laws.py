@@ -140,8 +140,7 @@ def test_a_name_tells_all_that_an_experiment_varies():
 def test_a_plan_names_each_run_once_with_its_budget_and_no_other(wanted, ratios, unit, data):
     budget = {"unit": unit, "amount": {**{key: i for i, key in enumerate(TOPOLOGIES, 1)}, "multinet": 9}}
     grid = [
-        {key: [value] for key, value in item.model_dump().items() if key in ExperimentSettings.model_fields}
-        for item in wanted
+        {key: [value] for key, value in item.model_dump().items() if key not in ("weights", "seed")} for item in wanted
     ]
     for entry in grid:
         if data.draw(st.booleans()):

@@ -12,8 +12,9 @@ from pipeline.code import STAGES, closure, sources
 from pipeline.compose import compose
 from pipeline.grid import expand
 from pipeline.params import PARAMS, read_params
-from sparsessp.config import METHODS
+from sparsessp.config import BACKBONES, METHODS
 from sparsessp.errors import SparseSSPError
+from sparsessp.reporting.published import printed_ratios, rows
 
 
 def test_params_are_what_conf_composes():
@@ -25,8 +26,14 @@ def test_every_scale_plans_the_papers_runs(scale, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(compose([f"scale={scale}", "ratio=[2,4,8]"]))
     names = read_params(path).experiments
-    # Table 3: 5 x 4; Table 1: 12 more; Table 2: 2 more; at three ratios; and three dense views.
-    assert len(names) == 3 * (20 + 12 + 2) + 3
+    paper = {row.experiment(r) for table in (1, 2, 3, 4, 5, 7) for row in rows(table) for r in printed_ratios(row)}
+    assert paper <= set(names) and len(set(names) - paper) == 2  # the dense views of Figures 4 and 5
+    longer = names["dodnet-2d-prefix-budget200-r2"].model_dump(exclude_none=True)
+    for unit in {"epochs", "iterations"} & set(longer):
+        assert longer[unit] == 2 * names["dodnet-2d-prefix-r2"].model_dump()[unit]
+    # Table 3: 5 x 4; Table 1: 12 more; Table 2: 2 more; at three ratios. Table 4: 2 more at one, Table 5: 8 more at
+    # two ratios. And three dense views.
+    assert len(names) == 3 * (20 + 12 + 2) + 2 + 2 * 8 + 3
     assert {"tgnet-3to2d-prefix-r8", "dodnet-3to2d-prefix-proj2d-r4", "multinet-3d-prefix-r1"} <= set(names)
 
 
@@ -38,6 +45,14 @@ def test_every_scale_plans_the_papers_runs(scale, tmp_path):
         ("ratio=two", "1, 2, 4, 8"),
         ("methods=[unet]", METHODS[0]),
         ("scale=huge", "smoke"),
+        ("seeds=[0,0]", "each seed once"),
+        ("seeds=[-1]", "whole numbers"),
+        ("seeds=[]", "whole numbers"),
+        ("pretrained={vgg: here}", "resnet18"),
+        ("pretrained=yes_please", "false, true"),
+        ("plan.grid=[{method: [tsns], topology: [3d], backbone: [vit_base]}]", "this encoder is 3D"),
+        ("plan.grid=[{method: [tsns], topology: [2d], only_ratios: [8]}]", "no experiment"),
+        ("scale.network.backbone_divisor=3", "backbone_divisor"),
         ("data=none", "synthetic"),
         ("structures=[dna,eye]", "golgi_apparatus"),
         ("data.source.kind=web", "archives"),
@@ -58,13 +73,23 @@ def test_a_bad_setting_is_refused_with_what_is_allowed(override, allowed):
         compose([override])
 
 
+def test_other_seeds_are_runs_of_their_own(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(compose(["scale=smoke", "seeds=[0,3]", "pretrained={swin_base: some/where}"]))
+    runs = read_params(path).experiments
+    assert len(runs) == 2 * len(read_params(ROOT / PARAMS).experiments)
+    assert runs["tgnet-3to2d-prefix-r2-s3"].seed == 3
+    assert {run.weights for run in runs.values() if run.backbone == "swin_base"} == {"some/where"}
+    assert {run.weights for run in runs.values() if run.backbone != "swin_base"} == {"none"}
+
+
 def test_edited_params_are_refused(tmp_path):
     path = tmp_path / "params.yaml"
     text = compose([])
     for old, new, message in (
         ("ratio: 2\n", "ratio: 4\n", "pipeline.compose"),
         ("ratio: 2\n", "ratio: 2\nrato: 4\n", "'rato'.*allowed: ratio"),
-        ("    seed: 0\n", "    seed: '0'\n", "seed"),
+        ("seeds:\n- 0\n", "seeds:\n- '0'\n", "seeds"),
     ):
         path.write_text(text.replace(old, new, 1))
         with pytest.raises(SparseSSPError, match=message):
@@ -87,7 +112,8 @@ def test_code_lists_hold_every_file_a_stage_imports():
         loaded = {Path(line) for line in sh(ROOT, sys.executable, "-c", script).stdout.splitlines()}
         ours = {p.relative_to(ROOT) for p in loaded if p.is_relative_to(ROOT) and ".venv" not in p.parts}
         assert ours <= set(sources(stage)), stage
-    named = {Path(f"sparsessp/networks/methods/{method}.py") for method in METHODS}
+    named = {Path(f"sparsessp/networks/methods/{name}.py") for name in METHODS}
+    named |= {Path(f"sparsessp/networks/backbones/{name}.py") for name in BACKBONES}
     assert closure(named) - named <= set(sources("train"))
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from sparsessp.allencell.fingerprint import fingerprint
-from sparsessp.config import ExperimentSettings
+from sparsessp.config import BACKBONES, ExperimentSettings
 from sparsessp.errors import SparseSSPError
 from sparsessp.metrics import delta_imp
 from sparsessp.reporting.labels import Labels
@@ -88,13 +88,15 @@ def line(text, *starts):
     return [cell.strip() for cell in found[0].strip("|").split("|")]
 
 
-@pytest.mark.parametrize("table", [1, 2, 3, 7])
+@pytest.mark.parametrize("table", [1, 2, 3, 4, 5, 7])
 def test_every_published_row_is_a_legal_experiment(table):
     pairs = [(row, ratio) for row in rows(table) for ratio in printed_ratios(row) + [1] * (table < 7)]
     for row, ratio in pairs:
         method, topology, interpolation, *rest = row.experiment(ratio).split("-")
         settings = {"method": method, "topology": topology, "interpolation": interpolation, "ratio": ratio}
         settings["projection"] = "2d" if "proj2d" in rest else "3d"
+        settings["backbone"] = next((part for part in rest if part in BACKBONES), "native")
+        settings["budget_percent"] = next((int(part[6:]) for part in rest if part.startswith("budget")), 100)
         assert ExperimentSettings.load(settings, "name", strict=True).name == row.experiment(ratio)
 
 

@@ -39,9 +39,9 @@ def test_every_other_run_has_another_folder(workspace, monkeypatch, tmp_path):
         assert path not in seen
         seen.add(path)
 
-    for change in ({"topology": "3d"}, {"blocks_2d": 2}, {"method": "plain"}):
+    for change in ({"topology": "3d"}, {"blocks_2d": 2}, {"method": "plain"}, {"seed": 1}):
         is_new(folder(network=NETWORK.model_copy(update=change)))
-    for change in ({"seed": 1}, {"learning_rate": 1e-3}, {"iterations": 3}, {"gradient_clip": 1.0}):
+    for change in ({"learning_rate": 1e-3}, {"iterations": 3}, {"gradient_clip": 1.0}):
         is_new(folder(training=TRAINING.model_copy(update=change)))
     is_new(folder(inference=InferenceSettings(window=48)))
     for path in (VOLUMES / MANIFEST, views(2) / VIEWS, SPLIT):
@@ -52,7 +52,7 @@ def test_every_other_run_has_another_folder(workspace, monkeypatch, tmp_path):
     monkeypatch.setenv("SPARSESSP_DEVICE", "meta")
     is_new(folder())
     code = tmp_path / "code"
-    for source in (*train.sources("train"), train.METHODS / "tgnet.py"):
+    for source in (*train.sources("train"), train.METHODS / "tgnet.py", train.BACKBONES / "native.py"):
         (code / source).parent.mkdir(parents=True, exist_ok=True)
         (code / source).write_bytes((train.ROOT / source).read_bytes())
     monkeypatch.setattr(train, "ROOT", code)

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from sparsessp.config import NetworkSettings
 from sparsessp.errors import SparseSSPError
+from sparsessp.networks.backbone import load_encoder
 from sparsessp.networks.blocks import Code, fold
 from sparsessp.networks.interpolation import INTERPOLATIONS
 from sparsessp.networks.method import load_method
 from sparsessp.networks.projection import bridge
-from sparsessp.networks.unet import Decoder, Encoder
+from sparsessp.networks.unet import Decoder
 from sparsessp.structures import STRUCTURES
 
 
@@ -32,7 +33,7 @@ class Network(nn.Module):
         self.interpolation = INTERPOLATIONS[settings.interpolation](settings)
         planes = self.interpolation.input_depth
         self.code = method.code()
-        self.encoder = Encoder(method, encoder, 1 if encoder == 3 else planes, planes)
+        self.encoder = load_encoder(method, encoder, 1 if encoder == 3 else planes, planes)
         levels, channels = self.encoder.levels, settings.widths(decoder)
         self.bridges = nn.ModuleList(
             bridge(encoder, decoder, level, width, settings.embedding, settings.projection)

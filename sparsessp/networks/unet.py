@@ -1,4 +1,4 @@
-"""The common residual U-Net: an encoder and a decoder, each in 2D or 3D (section 3.3).
+"""The common residual U-Net's levels and its decoder, in 2D or 3D (section 3.3); its encoder is `backbones/native.py`.
 
 Five levels. A stride-2 convolution with padding 1 takes D planes to ceil(D / 2), so a depth of one
 stays one without a special case; the decoder upsamples to each skip's own size.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparsessp.networks.blocks import Code, Level, Norm, ResidualBlock, Site, plain_conv
+from sparsessp.networks.blocks import Code, ResidualBlock, Site
 from sparsessp.networks.method import Method
 
 _UPSAMPLE = {2: "bilinear", 3: "trilinear"}
@@ -21,37 +21,6 @@ def depths(planes: int) -> tuple[int, ...]:
     while len(ladder) < 5:
         ladder.append((ladder[-1] + 1) // 2)
     return tuple(ladder)
-
-
-class Encoder(nn.Module):
-    """Stem, then five levels of residual blocks; publishes its `levels`."""
-
-    def __init__(self, method: Method, n: int, channels: int, planes: int):
-        super().__init__()
-        settings = method.settings
-        site = Site("encoder", n)
-        blocks = settings.blocks_3d if n == 3 else settings.blocks_2d
-        width = settings.widths(n)
-        self.levels = tuple(Level(*level) for level in zip(width, depths(planes), strict=True))
-        self.stem = plain_conv(n, channels, width[0], 3)
-        self.stages = nn.ModuleList([nn.ModuleList([ResidualBlock(method, site, width[0], width[0])])])
-        for ci, co in zip(width, width[1:], strict=False):
-            first = ResidualBlock(method, site, ci, co, stride=2)
-            rest = [ResidualBlock(method, site, co, co) for _ in range(blocks - 1)]
-            self.stages.append(nn.ModuleList([first, *rest]))
-        self.fusion_norm = Norm(settings.groups, width[-1])
-        self.fusion_conv = plain_conv(n, width[-1], width[-1], 1)
-
-    def forward(self, x_BC: Tensor, code: Code) -> list[Tensor]:
-        """Return the features of levels 1 to 5."""
-        x_BC = self.stem(x_BC)
-        features = []
-        for stage in self.stages:
-            for block in stage:
-                x_BC = block(x_BC, code)
-            features.append(x_BC)
-        features[-1] = self.fusion_conv(F.relu(self.fusion_norm(x_BC)))
-        return features
 
 
 class Decoder(nn.Module):

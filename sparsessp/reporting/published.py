@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sparsessp.config import ExperimentSettings
+from sparsessp.config import NATIVE, ExperimentSettings
 
 METRICS = ("MSE", "MAE", "R2")
 MEASURED = ("infer_s_per_iter", "infer_mem_mib", "train_iter_per_s", "train_mem_mib")
@@ -14,6 +14,8 @@ ALL = "all"
 STRUCTURE_MEAN = "structure_mean"
 DELTA_IMP = "delta_imp_percent"
 
+# The paper's TSNs have this 2D encoder: in Table 5 it is named, and its rows equal those of Table 3.
+_TSNS_BACKBONE = "ResNet18"
 _INTERPOLATIONS = {"pre": "prefix", "post": "postfix", "none": "none"}
 
 
@@ -28,6 +30,8 @@ class PublishedRow:
         topology: `2D`, `3D`, `2-to-3D` or `3-to-2D`.
         interpolation: `pre`, `post` or `none`.
         projection: `3D` or `2D`.
+        backbone: 2D encoder as in Table 5, empty in the others.
+        epochs: As in Table 4, empty in the others.
     """
 
     table: int
@@ -36,6 +40,8 @@ class PublishedRow:
     topology: str
     interpolation: str
     projection: str
+    backbone: str = ""
+    epochs: str = ""
 
     def settings(self, ratio: int) -> ExperimentSettings:
         """Our run of this row at this sparsity ratio.
@@ -47,9 +53,24 @@ class PublishedRow:
             "topology": self.topology.lower().replace("-", ""),
             "interpolation": "prefix" if ratio == 1 else _INTERPOLATIONS[self.interpolation],
             "projection": self.projection.lower(),
+            "backbone": self._backbone,
+            "budget_percent": self._budget_percent,
             "ratio": ratio,
         }
         return ExperimentSettings.load(values, f"published.csv, table {self.table}, row {self.number}")
+
+    @property
+    def _backbone(self) -> str:
+        tsns = _TSNS_BACKBONE if self.approach == "TSNs" and self.topology in ("2D", "2-to-3D") else NATIVE
+        return (self.backbone or tsns).lower().replace("-", "_")
+
+    @property
+    def _budget_percent(self) -> int:
+        """Of the topology's usual epochs, which its first row has."""
+        if not self.epochs:
+            return 100
+        usual = next(row for row in rows(self.table) if row.topology == self.topology)
+        return int(100 * int(self.epochs) / int(usual.epochs))
 
     def experiment(self, ratio: int) -> str:
         """Name of that run."""
@@ -68,7 +89,7 @@ def load_published() -> pd.DataFrame:
 
 def rows(table: int) -> list[PublishedRow]:
     """Rows of a table in the paper's order."""
-    columns = ["table", "row", "approach", "topology", "interpolation", "projection"]
+    columns = ["table", "row", "approach", "topology", "interpolation", "projection", "backbone", "epochs"]
     found = load_published().query("table == @table")[columns].drop_duplicates().sort_values("row")
     return [PublishedRow(*row) for row in found.itertuples(index=False)]
 

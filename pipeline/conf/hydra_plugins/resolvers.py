@@ -15,8 +15,8 @@ def _plain(node):
     return OmegaConf.to_container(node) if isinstance(node, (ListConfig, DictConfig)) else node
 
 
-def _experiments(ratio, methods, grid, budget):
-    return OmegaConf.create(expand(_plain(ratio), _plain(methods), _plain(grid), _plain(budget)))
+def _experiments(*choices):
+    return OmegaConf.create(expand(*map(_plain, choices)))
 
 
 def _ratios(experiments):

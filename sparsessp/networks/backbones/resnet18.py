@@ -1,0 +1,70 @@
+"""ResNet18, the 2D encoder of the paper's TSNs (He et al., CVPR 2016); needs no extra.
+
+Names of its weights are those that are common for ResNets, so that ImageNet weights fit as they are.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparsessp.networks.backbone import Backbone, Tap, adopted
+from sparsessp.networks.weights import read_weights
+
+_HUB = "timm/resnet18.a1_in1k"
+_FIRST = "conv1.weight"
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that falls back on its running statistics where a batch holds one value per channel."""
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Normalise."""
+        if self.training and x_BCHW.numel() == x_BCHW.shape[1]:
+            return F.batch_norm(x_BCHW, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x_BCHW)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut."""
+
+    def __init__(self, ci: int, co: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(ci, co, 3, stride, 1, bias=False)
+        self.bn1 = BatchNorm(co)
+        self.conv2 = nn.Conv2d(co, co, 3, 1, 1, bias=False)
+        self.bn2 = BatchNorm(co)
+        self.downsample = nn.Sequential()
+        if ci != co or stride != 1:
+            self.downsample = nn.Sequential(nn.Conv2d(ci, co, 1, stride, bias=False), BatchNorm(co))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Return (B, co, ...)."""
+        h_BCHW = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x_BCHW)))))
+        return F.relu(h_BCHW + self.downsample(x_BCHW))
+
+
+class Features(Backbone):
+    """Maps of strides 2 to 32."""
+
+    def __init__(self, channels: int, divisor: int):
+        super().__init__()
+        w = [n // divisor for n in (64, 128, 256, 512)]
+        self.taps = (Tap(w[0], 2, 2), Tap(w[0], 4, 3), Tap(w[1], 8, 4), Tap(w[2], 16, 5), Tap(w[3], 32, 5))
+        self.conv1 = nn.Conv2d(channels, w[0], 7, 2, 3, bias=False)
+        self.bn1 = BatchNorm(w[0])
+        for k, (ci, co) in enumerate(zip((w[0], *w), w, strict=False), 1):
+            stage = nn.Sequential(BasicBlock(ci, co, 1 if k == 1 else 2), BasicBlock(co, co, 1))
+            self.add_module(f"layer{k}", stage)
+
+    def forward(self, x_BCHW: Tensor) -> list[Tensor]:
+        """Return the stem's map and those of the four stages."""
+        maps = [F.relu(self.bn1(self.conv1(x_BCHW)))]
+        x_BCHW = F.max_pool2d(maps[0], 3, 2, 1)
+        for k in range(1, 5):
+            x_BCHW = self.get_submodule(f"layer{k}")(x_BCHW)
+            maps.append(x_BCHW)
+        return maps
+
+    def load(self, weights: str) -> None:
+        """Take trained weights over; a classifier's last layer is left out."""
+        have = read_weights(_HUB if weights == "hub" else weights)
+        self.load_state_dict(adopted(have, self.state_dict(), _FIRST, weights))
