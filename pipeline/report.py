@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pipeline.data import MicroscopeSource
-from pipeline.grid import as_ratios
+from pipeline.grid import as_ratios, as_weights
 from pipeline.params import Params, read_params
 from pipeline.stage import PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES, baseline, failure, main, settled
 from sparsessp.allencell.fingerprint import fingerprint
@@ -34,6 +34,9 @@ def labels(params: Params, manifest: pd.DataFrame) -> Labels:
         width_3d=scale.network.width_3d,
         width_2d=scale.network.width_2d,
         repmode_kernel=scale.network.repmode_kernel,
+        backbone_divisor=scale.network.backbone_divisor,
+        pretrained=tuple(as_weights(params.pretrained)),
+        seeds=len(params.seeds),
         ratios=tuple(as_ratios(params.ratio)),
         patch=(scale.network.depth, scale.training.patch, scale.training.patch),
         train=int(parts["train"]),

@@ -18,14 +18,14 @@ from sparsessp.metrics import delta_imp
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.published import DELTA_IMP, METRICS, printed_ratios, published, rows, winner
 from sparsessp.reporting.report import write_report
-from sparsessp.reporting.scores import load_scores, summarise
+from sparsessp.reporting.scores import load_scores, over_seeds, summarise
 from sparsessp.reporting.tables import baseline, comparison, csv_text, table7
 from sparsessp.structures import KEYS
 
 VOLUMES = [("a-00", KEYS[0]), ("a-01", KEYS[0]), ("b-00", KEYS[1])]
 HEAD = "volume,structure,mse,mae,r2,pearson,r2_affine\n"
 FIGURES = ("claims.svg", "figure4.png", "figure4.svg", "spread.svg")
-TABLES = ("baseline", "beyond", "claims", "runs", "table1", "table2", "table3", "table6", "table7")
+TABLES = ("baseline", "beyond", "claims", "runs", "table1", "table2", "table3", "table4", "table5", "table6", "table7")
 BASE = "multinet-3d-prefix-r1"
 TGNET = "tgnet-3to2d-prefix-r2"
 
@@ -223,7 +223,7 @@ def test_every_caption_names_data_and_scale(tmp_path):
     write_report(tmp_path / "reports", plan(2, 4), tmp_path / "results", real)
     text = (tmp_path / "reports" / "README.md").read_text()
     captions = [row for row in text.splitlines() if row.startswith("**") and row.endswith((".csv)", ".svg)"))]
-    assert len(captions) == 9
+    assert len(captions) == 11
     assert all("(AllenCell collection, scale paper" in caption for caption in captions)
     assert "simulated" not in text and "trains far less" not in text
 
@@ -280,7 +280,7 @@ def test_runs_outside_the_plan_are_named_as_such(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     write_report(tmp_path / "reports", {TGNET: {"ratio": 2}}, tmp_path / "results", labels())
     listed = (tmp_path / "reports" / "README.md").read_text().split("## Missing runs")[1]
-    assert "not declared (34)" in listed and "`repmode-2d-none-r2`" in listed
+    assert "not declared (44)" in listed and "`repmode-2d-none-r2`" in listed
 
 
 @pytest.mark.parametrize(
@@ -322,3 +322,42 @@ def test_no_report_on_other_volumes_than_the_labels_say(tmp_path):
 def test_reporting_needs_no_torch():
     code = "import sys, sparsessp.reporting.report; sys.exit('torch' in sys.modules or 'dvc' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_tables_4_and_5_show_their_runs_at_the_ratios_they_have(tmp_path):
+    put(tmp_path / "results", "dodnet-2d-prefix-budget200-r2", 0.3)
+    put(tmp_path / "results", "tsns-2d-prefix-dinov2_base-r8", 0.25)
+    summary = summary_of(tmp_path / "results", ["dodnet-2d-prefix-budget200-r2", "tsns-2d-prefix-dinov2_base-r8"])
+    four = comparison(4, summary, labels(2, 4, 8))
+    assert list(four["schedule"]) == ["1x", "2x", "1x", "2.33x"] and not list(four.filter(like="ratio4"))
+    assert four.loc[1, "ratio2_R2"] == pytest.approx(0.3) and four.loc[1, "ratio2_MSE_paper"] == 0.5623
+    five = comparison(5, summary, labels(2, 4, 8, pretrained=()))
+    assert five.loc[3, "ratio8_R2"] == pytest.approx(0.25) and five.loc[3, "ratio8_R2_paper"] == 0.334
+    assert five.loc[3, "backbone"] == "DINOv2-Base (architecture only)" and not list(five.filter(like="ratio4"))
+    assert comparison(5, summary, labels(2, pretrained=("dinov2_base",))).loc[3, "backbone"] == "DINOv2-Base"
+    write_report(tmp_path / "r", {"tsns-2d-prefix-dinov2_base-r8": {"ratio": 8}}, tmp_path / "results", labels(8))
+    page = (tmp_path / "r" / "README.md").read_text()
+    assert "## Table 5" in page and "## Table 4" not in page
+
+
+def test_seeds_are_one_number_with_its_standard_deviation(tmp_path):
+    results = tmp_path / "results"
+    for seed, (dense, sparse) in {"": (0.5, 0.2), "-s1": (0.7, 0.4), "-s7": (0.6, 0.6)}.items():
+        put(results, BASE + seed, dense)
+        put(results, TGNET + seed, sparse)
+    names = [name + seed for name in (BASE, TGNET) for seed in ("", "-s1", "-s7")]
+    summary = over_seeds(summary_of(results, names))
+    assert list(summary.index) == [BASE, TGNET]
+    got = {metric: summary.at[TGNET, ("all", metric)] for metric in ("R2", "R2_sd")}
+    assert got == {"R2": pytest.approx(0.4), "R2_sd": pytest.approx(0.2)}
+    # (.4 - .6) / .6, and the deviation of -2/3, -1/3 and 0.
+    assert summary.at[TGNET, (DELTA_IMP, "R2")] == pytest.approx(-100 / 3)
+    assert summary.at[TGNET, (DELTA_IMP, "R2_sd")] == pytest.approx(100 / 3)
+    write_report(tmp_path / "reports", {name: {"ratio": 2} for name in names}, results, labels(seeds=3))
+    text = (tmp_path / "reports" / "README.md").read_text()
+    assert ".4000 ± .2000" in text and "6 of 6 declared runs" in text
+    table = pd.read_csv(tmp_path / "reports" / "tables" / "table3.csv").query("ratio2_experiment == @TGNET")
+    assert table["ratio2_R2"].item() == 0.4 and table["ratio2_R2_sd"].item() == 0.2
+    assert f"{TGNET}-s7" in json.loads((tmp_path / "reports" / "metrics.json").read_text())
+    one = over_seeds(summary_of(results, [TGNET]))
+    assert one.at[TGNET, ("all", "R2")] == pytest.approx(0.2) and np.isnan(one.at[TGNET, ("all", "R2_sd")])

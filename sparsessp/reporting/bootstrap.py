@@ -4,7 +4,6 @@ All settings are resampled together, so that differences between them are paired
 field of view or a plate are drawn together.
 """
 
-import re
 from collections.abc import Mapping
 from functools import cache, cached_property
 
@@ -12,15 +11,10 @@ import numpy as np
 import pandas as pd
 
 from sparsessp.reporting.published import ALL
+from sparsessp.reporting.scores import setting
 
 DRAWS = 10_000
 _SEED = 20240929
-_SEED_SUFFIX = re.compile(r"-s\d+$")
-
-
-def setting(experiment: str) -> str:
-    """Name of a run without its seed."""
-    return _SEED_SUFFIX.sub("", experiment)
 
 
 class Bootstrap:

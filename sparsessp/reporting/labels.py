@@ -17,6 +17,9 @@ class Labels(Settings):
     width_3d: int = Field(ge=1, description="channels of a network's first level where it is 3D; the paper's is 32")
     width_2d: int = Field(ge=1, description="and where it is 2D; the paper's is 32")
     repmode_kernel: int = Field(ge=1, description="largest expert kernel of RepMode, voxels")
+    backbone_divisor: int = Field(default=1, ge=1, description="what Table 5's backbones are divided by")
+    pretrained: tuple[str, ...] = Field(default=(), description="backbones that started from trained weights")
+    seeds: int = Field(default=1, ge=1, description="trainings of each run")
     ratios: tuple[int, ...] = Field(min_length=1, description="declared sparsity ratios")
     patch: tuple[int, int, int] = Field(description="planes, rows and columns of a training crop")
     train: int = Field(ge=1, description="training volumes")
@@ -33,6 +36,11 @@ class Labels(Settings):
     def setting(self) -> str:
         """Data and scale, for captions and titles."""
         return f"{self.data}, scale {self.scale}"
+
+    def backbone(self, name: str) -> str:
+        """Name of a backbone in tables: without DINOv2's weights nothing of DINOv2 is left but its architecture."""
+        untrained = name.startswith("DINOv2") and name.lower().replace("-", "_") not in self.pretrained
+        return f"{name} (architecture only)" if untrained else name
 
     def approach(self, name: str) -> str:
         """Name of a method in tables: RepMode's kernel differs between scales, so it is shown."""

@@ -13,8 +13,8 @@ from sparsessp.reporting.gallery import NOTHING, Drawing
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.markdown import DASH, markdown
 from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN, rows, winner
-from sparsessp.reporting.scores import BASE, linear, mean
-from sparsessp.reporting.tables import GROUPS, TGNET, decimals, number
+from sparsessp.reporting.scores import BASE, SD, linear, mean, setting
+from sparsessp.reporting.tables import GROUPS, TGNET, decimals, number, shown_ratios
 from sparsessp.structures import STRUCTURES
 
 _HEADERS = {
@@ -22,17 +22,23 @@ _HEADERS = {
     "interpolation": "Interp.",
     "topology": "Topology",
     "projection": "Proj. space",
+    "schedule": "Training",
+    "backbone": "Backbone",
 }
 # The columns by which the paper tells a table's rows apart, and what the table is about.
 _KEYS = {
     1: ["approach", "interpolation", "topology"],
     2: ["projection", "topology"],
     3: ["approach", "topology"],
+    4: ["topology", "schedule"],
+    5: ["backbone", "topology"],
 }
 _TITLES = {
     1: "Interpolation: where the missing planes are filled in",
     2: "Projection space between 2D and 3D, on DoDNet",
     3: "Topologies, with prefix interpolation and 3D projection",
+    4: "Longer training of DoDNet, 1x being the usual budget",
+    5: "2D backbones of TSNs, with prefix interpolation and 3D projection",
     7: "Structures: dense Multi-Net against sparse TGNet 3-to-2D",
 }
 _GROUP_NAMES = {
@@ -49,6 +55,7 @@ def page(
     experiments: Mapping[str, Mapping[str, Any]],
     summary: pd.DataFrame,
     tables: Mapping[str, pd.DataFrame],
+    present: Sequence[str],
     reasons: Mapping[str, str] = MappingProxyType({}),
     drawings: Sequence[Drawing] = (),
 ) -> str:
@@ -58,18 +65,19 @@ def page(
         labels: What was run.
         experiments: Declared runs by name.
         summary: Means of the runs that have scores, from `summarise`.
-        tables: `table1`, `table2`, `table3`, `table7` and `baseline`, from tables.py; `table6`, from costs.py;
+        present: Runs that have scores, each seed its own.
+        tables: `table1` to `table5`, `table7` and `baseline`, from tables.py; `table6`, from costs.py;
             `claims`, from claims.py; `fingerprint` too if the data are the paper's.
         drawings: Figures from gallery.py.
         reasons: Why declared runs failed, by name, as far as it is known.
     """
     declared = [*experiments, *(linear(ratio) for ratio in labels.ratios)]
-    missing = [name for name in declared if name not in summary.index]
+    missing = [name for name in declared if name not in present]
     undeclared = [name for name in _asked(tables.values()) if name not in experiments]
     parts = [
         "# SparseSSP: results",
         "<!-- Written by the report stage from the scores of the declared runs. Do not edit. -->",
-        _headline(labels, experiments, summary),
+        _headline(labels, experiments, summary, present),
         _what_was_run(labels, missing),
         _limits(labels, tables.get("fingerprint")),
         *_fingerprint(tables.get("fingerprint")),
@@ -84,9 +92,10 @@ def page(
         "marker has no result. Markers stand a little beside their ratio, so that none hides another. "
         "[SVG](figures/figure4.svg)",
     ]
-    for table in (3, 1, 2):
-        frame = tables[f"table{table}"]
-        parts += [f"## Table {table}", _caption(table, labels), _comparison(table, frame, labels)]
+    for table in (3, 1, 2, 4, 5):
+        if shown_ratios(table, labels):
+            frame = tables[f"table{table}"]
+            parts += [f"## Table {table}", _caption(table, labels), _comparison(table, frame, labels)]
     parts += ["## Table 6", _TABLE6_CAPTION, _table6(tables["table6"])]
     parts += ["## Table 7", _caption(7, labels), _table7(tables["table7"])]
     parts += ["## Baseline", _baseline_caption(tables["baseline"], labels), _baseline(tables["baseline"])]
@@ -106,7 +115,9 @@ def _asked(tables: Iterable[pd.DataFrame]) -> list[str]:
     return list(dict.fromkeys(str(name) for names in cells for name in names))
 
 
-def _headline(labels: Labels, experiments: Mapping[str, Mapping[str, Any]], summary: pd.DataFrame) -> str:
+def _headline(
+    labels: Labels, experiments: Mapping[str, Mapping[str, Any]], summary: pd.DataFrame, present: Sequence[str]
+) -> str:
     lines = [f"R² on the {labels.test} test volumes of the **{labels.data}**, scale {labels.scale}:", ""]
     base = _score(mean(summary, BASE, "R2"))
     for ratio in labels.ratios:
@@ -117,11 +128,11 @@ def _headline(labels: Labels, experiments: Mapping[str, Mapping[str, Any]], summ
             f"- **r = {ratio}** ({planes} imaged): TGNet 3-to-2D **{ours}**, against {floor} for a per-voxel "
             f"linear regression on the same brightfield, and {base} for Multi-Net on all planes (r = 1)."
         )
-    runs = [name for name in experiments if name in summary.index]
+    runs = [name for name in experiments if name in present]
     lines += ["", f"{len(runs)} of {len(experiments)} declared runs have scores."]
     pairs = [(name, linear(experiments[name]["ratio"])) for name in runs]
     comparable = [(name, floor) for name, floor in pairs if floor in summary.index]
-    above = sum(mean(summary, name, "R2") > mean(summary, floor, "R2") for name, floor in comparable)
+    above = sum(mean(summary, setting(name), "R2") > mean(summary, floor, "R2") for name, floor in comparable)
     if comparable:
         lines[-1] += f" {above} of {len(comparable)} have a higher R² than the linear regression at their ratio."
     return "\n".join(lines)
@@ -170,7 +181,9 @@ def _limits(labels: Labels, fingerprint: pd.DataFrame | None) -> str:
             "evidence for or against the paper's."
         )
     says += [
-        "Each score is one training run with one seed, without error bars: small differences mean nothing.",
+        "Each score is one training run with one seed, without error bars: small differences mean nothing."
+        if labels.seeds == 1
+        else f"Scores in the tables are mean ± standard deviation over {labels.seeds} seeds (n - 1).",
         "What the scores do say: these networks were trained, applied and scored by one pipeline on the same "
         "volumes; the linear regression shows how much of a score needs no network.",
     ]
@@ -211,15 +224,30 @@ def _caption(table: int, labels: Labels) -> str:
         if 4 in labels.ratios:
             marks.append("Its Tight Junction R² at r = 4 is as printed; its MSE there implies about .31.")
     else:
-        cells = "below it" if len(labels.ratios) > 1 else "after it"
+        cells = "below it" if len(shown_ratios(table, labels)) > 1 else "after it"
         marks = ["Bold: best of a column.", "★: the paper's best row, by mean R² over its ratios."]
-        if table != 2:
+        if table in (1, 3):
             marks.append("K: RepMode's largest kernel (paper: 5).")
+        marks += _backbone_marks(labels) if table == 5 else []
+    if labels.seeds > 1:
+        marks.append(f"±: standard deviation over {labels.seeds} seeds.")
     return (
         f"**Table {table}. {_TITLES[table]}** ({labels.setting}). Mean over {labels.test} test volumes; "
         f"our score first, *the paper's, on real AllenCell images,* {cells}. {' '.join(marks)} "
         f"{DASH}: no result. [CSV](tables/table{table}.csv)"
     )
+
+
+def _backbone_marks(labels: Labels) -> list[str]:
+    marks = []
+    if labels.backbone_divisor > 1:
+        part = f"1/{labels.backbone_divisor}"
+        marks.append(
+            f"Scaled down: backbones with {part} of their channels and, where they have many, of their layers."
+        )
+    if not labels.pretrained:
+        marks.append("No backbone has trained weights.")
+    return [*marks, "Architecture only: a network of DINOv2's form without DINOv2's weights."]
 
 
 def _claims(frame: pd.DataFrame) -> str:
@@ -244,17 +272,18 @@ def _drawing(drawing: Drawing) -> str:
 
 
 def _comparison(table: int, frame: pd.DataFrame, labels: Labels) -> str:
-    """Table 1, 2 or 3; frame from `tables.comparison`."""
-    scores = [f"ratio{ratio}_{metric}" for ratio in labels.ratios for metric in METRICS]
+    """Table 1 to 5; frame from `tables.comparison`."""
+    ratios = shown_ratios(table, labels)
+    scores = [f"ratio{ratio}_{metric}" for ratio in ratios for metric in METRICS]
     best = {header: _best(frame[header], header) for name in scores for header in (name, f"{name}_paper")}
     headers = [_HEADERS[key] for key in _KEYS[table]]
-    headers += [f"r = {ratio}<br>{_symbol(metric)}" for ratio in labels.ratios for metric in METRICS]
+    headers += [f"r = {ratio}<br>{_symbol(metric)}" for ratio in ratios for metric in METRICS]
     lines = []
     for row, (_, values) in zip(rows(table), frame.iterrows(), strict=True):
         names = [str(values[key]) for key in _KEYS[table]]
         if row == winner(table):
             names[-1] += " ★"
-        cells = [_pair(values, name, best, stacked=len(labels.ratios) > 1) for name in scores]
+        cells = [_pair(values, name, best, stacked=len(ratios) > 1) for name in scores]
         lines.append(names + cells)
     return markdown(headers, lines, len(_KEYS[table]))
 
@@ -425,6 +454,9 @@ def _best(column: pd.Series, header: str) -> float:
 def _pair(values: pd.Series, name: str, best: Mapping[str, float], stacked: bool) -> str:
     """A cell: our score and the paper's, in one line or, where columns are many, in two."""
     ours, paper = (_cell(values[header], header, best[header]) for header in (name, f"{name}_paper"))
+    spread = values.get(f"{name}{SD}", float("nan"))
+    if not pd.isna(spread):
+        ours += f" ± {_cell(spread, name, float('nan'))}"
     return f"{ours}<br><sub>*{paper}*</sub>" if stacked else f"{ours} *({paper})*"
 
 

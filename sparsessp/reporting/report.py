@@ -24,7 +24,7 @@ from sparsessp.reporting.more import all_runs, beyond, window_sampling
 from sparsessp.reporting.page import page
 from sparsessp.reporting.plots import cost_figure, measured_costs, run_costs
 from sparsessp.reporting.published import ALL, METRICS
-from sparsessp.reporting.scores import linear, load_scores, mean, summarise
+from sparsessp.reporting.scores import linear, load_scores, mean, over_seeds, summarise
 from sparsessp.reporting.tables import COMPARISONS, baseline, comparison, csv_text, table7
 from sparsessp.reporting.timings import timings_page
 
@@ -69,7 +69,8 @@ def write_report(
     volumes = scores["volume"].nunique()
     if volumes != labels.test:
         raise SparseSSPError(f"{results}: scores are of {volumes} volumes; the data set has {labels.test} test volumes")
-    summary = summarise(scores)
+    runs = summarise(scores)
+    summary = over_seeds(runs)
 
     tables = {f"table{number}": comparison(number, summary, labels) for number in COMPARISONS}
     tables["table7"] = table7(summary, labels)
@@ -78,7 +79,7 @@ def write_report(
     tables["table6"] = table6(costs)
     evidence = Evidence(results, tuple(declared), _structures(scores))
     tables["beyond"] = beyond(summary, tables["baseline"], labels)
-    tables["runs"] = all_runs(summary, run_costs(evidence, summary))
+    tables["runs"] = all_runs(runs, run_costs(evidence, runs))
     tables["claims"] = claims(scores, tables["table6"], labels.ratios, clusters)
     sampled = window_sampling(evidence)
     if len(sampled):
@@ -102,8 +103,10 @@ def write_report(
     _replace(reports / "timings.svg", render(clock, "svg"))
     _replace(reports / "timings.csv", measured.to_csv(index=False, lineterminator="\n").encode())
     _replace(reports / "timings.md", timings_page(measured, labels).encode())
-    _replace(reports / "metrics.json", _metrics(summary).encode())
-    _replace(reports / "README.md", page(labels, experiments, summary, tables, reasons, drawings).encode())
+    _replace(reports / "metrics.json", _metrics(runs).encode())
+    _replace(
+        reports / "README.md", page(labels, experiments, summary, tables, list(runs.index), reasons, drawings).encode()
+    )
 
 
 def _structures(scores: pd.DataFrame) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Scores of the declared runs: from one CSV a run to one tidy frame, and its means."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ BASE = "multinet-3d-prefix-r1"
 MORE = ("pearson", "r2_affine")  # scores that the paper has not
 COLUMNS = ["volume", "structure", *(metric.lower() for metric in METRICS), *MORE]
 NUMBERS = COLUMNS[2:]
+SD = "_sd"  # behind a metric: its standard deviation over seeds
+_SEED_SUFFIX = re.compile(r"-s\d+$")
 
 
 def linear(ratio: int) -> str:
@@ -98,19 +101,46 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     groups[ALL] = scores.groupby("experiment")[metrics].mean()
     groups[STRUCTURE_MEAN] = per_structure.groupby("experiment").mean()
     if BASE in order:
-        groups[DELTA_IMP] = _improvement(groups[ALL])
+        groups[DELTA_IMP] = _improvement(groups[ALL], groups[ALL])
     columns = pd.MultiIndex.from_product([[*KEYS, ALL, STRUCTURE_MEAN, DELTA_IMP], metrics])
     return pd.concat(groups, axis=1).reindex(index=order, columns=columns)
 
 
-def _improvement(everything: pd.DataFrame) -> pd.DataFrame:
+def setting(experiment: str) -> str:
+    """Name of a run without its seed."""
+    return _SEED_SUFFIX.sub("", experiment)
+
+
+def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+    """Means of each setting over its seeds, one row a setting, from `summarise`'s row a run.
+
+    Returns:
+        As `summarise`, and behind each metric, with `SD`, its standard deviation over seeds (n - 1), nan of one.
+        The improvement over dense Multi-Net is of the mean over the mean; its deviation is that of each
+        run's over the mean.
+    """
+    settings = pd.Index([setting(name) for name in runs.index], name=runs.index.name)
+    grouped = runs.groupby(settings, sort=False)
+    means, spread = grouped.mean(), grouped.std(ddof=1)
+    if BASE in means.index:
+        base = means.loc[[BASE], ALL]
+        improved = _improvement(pd.concat([means[ALL], runs[ALL].rename(index="run {}".format)]), base)
+        for metric in METRICS:
+            means[DELTA_IMP, metric] = improved[metric].iloc[: len(means)]
+            each = pd.Series(improved[metric].iloc[len(means) :].to_numpy(), settings)
+            spread[DELTA_IMP, metric] = each.groupby(level=0, sort=False).std(ddof=1)
+    spread.columns = pd.MultiIndex.from_tuples([(group, metric + SD) for group, metric in spread.columns])
+    return pd.concat([means, spread], axis=1)
+
+
+def _improvement(everything: pd.DataFrame, bases: pd.DataFrame) -> pd.DataFrame:
     """Improvement over the baseline in percent; nan for an R2 whose baseline is not above zero.
 
     A share of nothing is undefined, and a share of a negative R2 would call better what is worse.
     """
     columns = {}
     for metric in METRICS:
-        base = everything.at[BASE, metric]
+        base = bases.at[BASE, metric]
         values = everything[metric]
         columns[metric] = [delta_imp(value, base, metric.lower()) if base > 0 else np.nan for value in values]
     return pd.DataFrame(columns, index=everything.index)

@@ -19,16 +19,16 @@ from sparsessp.reporting.published import (
     published,
     rows,
 )
-from sparsessp.reporting.scores import linear, mean
+from sparsessp.reporting.scores import SD, linear, mean
 from sparsessp.structures import KEYS
 
-COMPARISONS = (1, 2, 3)  # tables of one form: a row per network, a column group per ratio
+COMPARISONS = (1, 2, 3, 4, 5)  # tables of one form: a row per network, a column group per ratio
 GROUPS = (*KEYS, ALL, STRUCTURE_MEAN, DELTA_IMP)
 TGNET = "tgnet-3to2d-prefix"  # the paper's best setting; its runs add the ratio
 
 
 def comparison(table: int, summary: pd.DataFrame, labels: Labels) -> pd.DataFrame:
-    """Table 1, 2 or 3: one row per network, at each declared ratio.
+    """Table 1 to 5: one row per network, at each declared ratio that the paper's plan has of it.
 
     Args:
         table: The table's number in the paper.
@@ -37,18 +37,36 @@ def comparison(table: int, summary: pd.DataFrame, labels: Labels) -> pd.DataFram
 
     Returns:
         The paper's rows in the paper's order. Columns `ratio2_experiment`, then `ratio2_MSE`
-        (ours), `ratio2_MSE_paper` and so on.
+        (ours), with several seeds `ratio2_MSE_sd`, `ratio2_MSE_paper` and so on.
     """
     lines = []
     for row in rows(table):
         line: dict[str, object] = _names(row, labels)
-        for ratio in labels.ratios:
+        for ratio in shown_ratios(table, labels):
             line[f"ratio{ratio}_experiment"] = row.experiment(ratio)
             for metric in METRICS:
-                line[f"ratio{ratio}_{metric}"] = mean(summary, row.experiment(ratio), metric)
+                line |= _ours(summary, row.experiment(ratio), metric, f"ratio{ratio}_{metric}", labels)
                 line[f"ratio{ratio}_{metric}_paper"] = published(row, ratio, metric)
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def shown_ratios(table: int, labels: Labels) -> list[int]:
+    """Declared ratios that a table has: Tables 4 and 5 only those that the paper prints, the others all."""
+    if table not in (4, 5):
+        return list(labels.ratios)
+    printed = {ratio for row in rows(table) for ratio in printed_ratios(row)}
+    return [ratio for ratio in labels.ratios if ratio in printed]
+
+
+def _ours(
+    summary: pd.DataFrame, run: str, metric: str, header: str, labels: Labels, group: str = ALL
+) -> dict[str, object]:
+    """Our mean under `header`; with several seeds their standard deviation too."""
+    found: dict[str, object] = {header: mean(summary, run, metric, group)}
+    if labels.seeds > 1:
+        found[f"{header}{SD}"] = mean(summary, run, metric + SD, group)
+    return found
 
 
 def table7(summary: pd.DataFrame, labels: Labels) -> pd.DataFrame:
@@ -66,7 +84,7 @@ def table7(summary: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         line: dict[str, object] = {**_names(row, labels), "experiment": row.experiment(ratio), "ratio": ratio}
         for group in GROUPS:
             for metric in METRICS:
-                line[f"{group}_{metric}"] = mean(summary, row.experiment(ratio), metric, group)
+                line |= _ours(summary, row.experiment(ratio), metric, f"{group}_{metric}", labels, group)
                 line[f"{group}_{metric}_paper"] = published(row, ratio, metric, group)
         lines.append(line)
     return pd.DataFrame(lines)
@@ -107,7 +125,15 @@ def _names(row: PublishedRow, labels: Labels) -> dict[str, object]:
         "topology": row.topology,
         "interpolation": row.interpolation,
         "projection": row.projection,
-    }
+    } | _more_names(row, labels)
+
+
+def _more_names(row: PublishedRow, labels: Labels) -> dict[str, object]:
+    if row.backbone:
+        return {"backbone": labels.backbone(row.backbone)}
+    if row.epochs:
+        return {"schedule": f"{row.settings(2).budget_percent / 100:.3g}x", "epochs_paper": int(row.epochs)}
+    return {}
 
 
 def number(value: float, decimals: int = 4) -> str:
