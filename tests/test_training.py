@@ -101,6 +101,28 @@ def test_multinet_trains_a_network_for_each_structure(tmp_path, samples):
     assert torch.equal(together[1:], model.networks[10](view[1:], torch.tensor([10])))
 
 
+def test_multinet_goes_on_with_the_structure_it_was_interrupted_in(tmp_path, samples):
+    network = NETWORK.model_copy(update={"method": "multinet", "topology": "3d"})
+    whole, history = run(tmp_path / "a", samples, network, judges=samples)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b", samples, network, judges=Interrupting(samples))
+    first = tmp_path / "b" / f"{samples[0].structure}.pt"
+    assert sorted((tmp_path / "b").glob("[!p]*.pt")) == [first] and checkpoints.load(first)["done"] == 2
+    before = first.read_bytes()
+    resumed, resumed_history = run(tmp_path / "b", samples, network, judges=samples)
+    assert first.read_bytes() == before  # not trained again
+    pd.testing.assert_frame_equal(history, resumed_history, check_exact=True)
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_another_seed_is_another_training(tmp_path, samples):
+    weights = [
+        run(tmp_path / str(seed), samples, NETWORK.model_copy(update={"seed": seed}))[0].state_dict() for seed in (0, 1)
+    ]
+    assert any(not torch.equal(a, b) for a, b in zip(*(found.values() for found in weights), strict=True))
+
+
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, samples):
     broken = [
         type(s)(s.volume, s.structure, s.task, s.view_dHW * np.float32(1e30), s.target_DHW, 2, 0) for s in samples
