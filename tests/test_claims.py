@@ -117,6 +117,18 @@ def test_the_best_must_beat_every_rival():
     assert beaten["comparisons"] == beaten["possible"] == 19 and beaten["paper_effect"] == pytest.approx(0.0077)
 
 
+def test_schedules_and_backbones_are_held_against_the_first_row_of_their_topology():
+    runs, base = {}, np.linspace(0.1, 0.5, 24)
+    for number, ratios, gain in ((4, (2,), 0.02), (5, (2, 8), 0.03)):
+        usual = {row.topology: row for row in reversed(rows(number))}.values()
+        runs |= {row.experiment(r): base + gain * (row not in usual) for row in rows(number) for r in ratios}
+    found = table(runs, ratios=(2, 8))
+    for words, gain, count in (("Longer.*2D", 0.02, 2), ("backbones", 0.03, 16)):
+        got = claim(found, words)
+        assert got["effect"] == pytest.approx(gain) and got["verdict"] == "supported"
+        assert got["comparisons"] == got["possible"] == count
+
+
 def test_decay_and_shares_need_two_ratios():
     names = {f"tgnet-{topology}-prefix-r{ratio}": topology for topology in ("3d", "3to2d") for ratio in (2, 8)}
     base = np.linspace(0.3, 0.6, 48)
