@@ -131,6 +131,8 @@ def test_import_law():
         assert not [n for n in names if n.split(".")[0] in ("pipeline", "dvc", "hydra", "omegaconf")], path
         if path.parent.name == "methods":
             assert not [n for n in names if n.startswith("sparsessp.networks.methods")], path
+        if path.parent.name == "backbones":
+            assert not [n for n in names if n.startswith("sparsessp.networks.backbones")], path
         if path.parent.name == "reporting" or path.name in ("config.py", "structures.py", "files.py"):
             assert not [n for n in names if n.split(".")[0] == "torch"], path
         if path.parent.name == "networks":

@@ -130,3 +130,5 @@ def test_the_stage_depends_on_the_methods_it_measures():
     deps = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["profile"]["deps"]
     methods = {f"sparsessp/networks/methods/{row.settings(2).method}.py" for row in rows(6)}
     assert {dep for dep in deps if "/methods/" in dep} == methods
+    backbones = {f"sparsessp/networks/backbones/{row.settings(2).backbone}.py" for row in rows(6)}
+    assert {dep for dep in deps if "/backbones/" in dep} == backbones

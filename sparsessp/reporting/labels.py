@@ -4,6 +4,8 @@ from pydantic import Field
 
 from sparsessp.config import Settings
 
+DINOV2 = "DINOv2-Base"
+
 
 class Labels(Settings):
     """Facts printed with every number, so that none can be mistaken for another setting's."""
@@ -39,7 +41,7 @@ class Labels(Settings):
 
     def backbone(self, name: str) -> str:
         """Name of a backbone in tables: without DINOv2's weights nothing of DINOv2 is left but its architecture."""
-        untrained = name.startswith("DINOv2") and name.lower().replace("-", "_") not in self.pretrained
+        untrained = name == DINOV2 and "dinov2_base" not in self.pretrained
         return f"{name} (architecture only)" if untrained else name
 
     def approach(self, name: str) -> str:

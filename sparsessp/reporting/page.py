@@ -10,7 +10,7 @@ import pandas as pd
 from sparsessp.allencell.fingerprint import TOLERANCE
 from sparsessp.reporting.claims import caption
 from sparsessp.reporting.gallery import NOTHING, Drawing
-from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.labels import DINOV2, Labels
 from sparsessp.reporting.markdown import DASH, markdown
 from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN, rows, winner
 from sparsessp.reporting.scores import BASE, SD, linear, mean, setting
@@ -241,13 +241,11 @@ def _caption(table: int, labels: Labels) -> str:
 def _backbone_marks(labels: Labels) -> list[str]:
     marks = []
     if labels.backbone_divisor > 1:
-        part = f"1/{labels.backbone_divisor}"
-        marks.append(
-            f"Scaled down: backbones with {part} of their channels and, where they have many, of their layers."
-        )
-    if not labels.pretrained:
-        marks.append("No backbone has trained weights.")
-    return [*marks, "Architecture only: a network of DINOv2's form without DINOv2's weights."]
+        marks.append(f"Scaled down: backbones with 1/{labels.backbone_divisor} of their channels, fewer layers.")
+    marks.append(f"Backbones that start from trained weights: {', '.join(labels.pretrained) or 'none'}.")
+    if labels.backbone(DINOV2) != DINOV2:
+        marks.append("Architecture only: a network of DINOv2's form without DINOv2's weights.")
+    return marks
 
 
 def _claims(frame: pd.DataFrame) -> str:
@@ -294,7 +292,8 @@ not measured, on networks of the paper's size (r = 2, prefix interpolation, RepM
 data of this run. All: every convolution, linear layer and matrix product. By type: torch's own layer types alone, as \
 the tool thop counts, to which kernels computed in the network (RepMode's) are invisible. *Paper:* as printed. ÷ 3D: \
 ratio to the 3D row of the same method. The paper's numbers are near ours for DoDNet, whose 3D row is thop's count; \
-those of RepMode, and of TSNs but in 2D, no count of ours gives. {DASH}: no result. [CSV](tables/table6.csv). \
+those of RepMode and TSNs no count of ours gives. TSNs have ResNet18 as 2D encoder, as in \
+Table 5. {DASH}: no result. [CSV](tables/table6.csv). \
 Time and memory, beside the paper's, are in [timings.md](timings.md), which is not in git, for another machine gives \
 other numbers: `dvc repro` writes it on yours."""
 
