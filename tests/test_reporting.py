@@ -254,6 +254,7 @@ def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_pa
     assert sorted(files(tmp_path / "one")) == [
         "README.md",
         *(f"figures/{name}" for name in FIGURES),
+        "index.html",
         "metrics.json",
         "mine.txt",
         *(f"tables/{name}.csv" for name in TABLES),

@@ -19,6 +19,7 @@ from sparsessp.reporting.costs import read_profile, table6, timings
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.figures import figure4, render
 from sparsessp.reporting.gallery import gallery
+from sparsessp.reporting.html import html_page
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.more import all_runs, beyond, window_sampling
 from sparsessp.reporting.page import page
@@ -40,7 +41,7 @@ def write_report(
     reasons: Mapping[str, str] = MappingProxyType({}),
     clusters: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `README.md`, `metrics.json`, `tables/*.csv`, `figures/*.{svg,png}` and `timings.{md,csv,svg}`.
+    """Write `README.md`, `index.html`, `metrics.json`, `tables/*.csv`, `figures/*` and `timings.{md,csv,svg}`.
 
     Every file is replaced in one step; other files in the folder stay as they are. The same scores
     and labels give the same bytes, on any machine; in the timings, the same profile does.
@@ -88,12 +89,13 @@ def write_report(
         tables["fingerprint"] = fingerprint
 
     figure = figure4(summary, labels)
-    for format in ("svg", "png"):
-        _replace(reports / "figures" / f"figure4.{format}", render(figure, format))
+    images = {f"figures/figure4.{format}": render(figure, format) for format in ("svg", "png")}
     drawings = gallery(evidence, scores, summary, tables["claims"], labels, ceilings)
     for drawing in drawings:
         if drawing.figure is not None:
-            _replace(reports / "figures" / f"{drawing.name}.{drawing.format}", render(drawing.figure, drawing.format))
+            images[f"figures/{drawing.name}.{drawing.format}"] = render(drawing.figure, drawing.format)
+    for name, image in images.items():
+        _replace(reports / name, image)
     for name, frame in tables.items():
         _replace(reports / "tables" / f"{name}.csv", csv_text(frame).encode())
     measured = timings(costs, labels)
@@ -104,9 +106,9 @@ def write_report(
     _replace(reports / "timings.csv", measured.to_csv(index=False, lineterminator="\n").encode())
     _replace(reports / "timings.md", timings_page(measured, labels).encode())
     _replace(reports / "metrics.json", _metrics(runs).encode())
-    _replace(
-        reports / "README.md", page(labels, experiments, summary, tables, list(runs.index), reasons, drawings).encode()
-    )
+    text = page(labels, experiments, summary, tables, list(runs.index), reasons, drawings)
+    _replace(reports / "README.md", text.encode())
+    _replace(reports / "index.html", html_page(text, images).encode())
 
 
 def _structures(scores: pd.DataFrame) -> dict[str, str]:
