@@ -32,6 +32,7 @@ def _file(value: str) -> str:
 
 # They reach stages on command lines, which DVC quotes, and names appear in reports.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Title = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]  # for readers, so words may stand apart
 FileName = Annotated[str, AfterValidator(_file)]
 
 
@@ -73,7 +74,7 @@ class SplitSettings(Settings):
 class DataParams(Settings):
     """Where the volumes come from, and how they are dealt."""
 
-    name: Name
+    name: Title
     simulated: bool
     source: Annotated[MicroscopeSource | ArchivesSource, Field(discriminator="kind")]
     split: SplitSettings

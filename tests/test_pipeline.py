@@ -21,10 +21,11 @@ def test_params_are_what_conf_composes():
     assert (ROOT / PARAMS).read_text() == compose([])
 
 
+@pytest.mark.parametrize("data", ("synthetic", "allencell"))
 @pytest.mark.parametrize("scale", ("smoke", "demo", "bench", "paper"))
-def test_every_scale_plans_the_papers_runs(scale, tmp_path):
+def test_every_scale_plans_the_papers_runs(scale, data, tmp_path):
     path = tmp_path / "params.yaml"
-    path.write_text(compose([f"scale={scale}", "ratio=[2,4,8]"]))
+    path.write_text(compose([f"data={data}", f"scale={scale}", "ratio=[2,4,8]"]))
     names = read_params(path).experiments
     paper = {row.experiment(r) for table in (1, 2, 3, 4, 5, 7) for row in rows(table) for r in printed_ratios(row)}
     assert paper <= set(names) and len(set(names) - paper) == 2  # the dense views of Figures 4 and 5
