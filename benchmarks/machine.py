@@ -1,10 +1,8 @@
 """The machine, its peak rates, and what a network has to do at the least."""
 
 import os
-import platform
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -12,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.timing import seconds
 from sparsessp.config import NetworkSettings
 from sparsessp.device import default_device
+from sparsessp.profiling import cpu_name
 from sparsessp.resources import meta_network
 
 _GEMM = {"cpu": 2048, "cuda": 8192}
@@ -50,20 +49,9 @@ def description(machine: Machine) -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if machine.device.type == "cuda" else "no GPU"
     return (
-        f"{_cpu()}, {cores} cores, {torch.get_num_threads()} threads, {gpu}, torch {torch.__version__}\n"
+        f"{cpu_name()}, {cores} cores, {torch.get_num_threads()} threads, {gpu}, torch {torch.__version__}\n"
         f"{machine.flops / 1e9:.0f} GFLOP/s (matrix product), {machine.bandwidth / 1e9:.1f} GB/s (copy)"
     )
-
-
-def _cpu() -> str:
-    """The processor's model, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2] for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return names[0].strip() if names else platform.processor() or platform.machine()
 
 
 def operations(settings: NetworkSettings, rows: int) -> tuple[int, int]:

@@ -1,18 +1,17 @@
 """Two ways of doing one thing, measured in turns, and the memory that each takes at its highest."""
 
 import os
-import resource
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import torch
+
+from sparsessp.profiling import highest_resident
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def seconds(function: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-def peak_bytes(steps: Callable[..., object], *arguments: object) -> int:
+def peak_bytes(steps: Callable[..., object], *arguments: object) -> float:
     """Call a function in a process of its own and return the most memory it held at once.
 
     On CUDA what torch allocated there; else the process's resident memory beyond what it held before.
@@ -74,22 +73,11 @@ def _environment(**variables: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _peak(threads: int, steps: Callable[..., object], *arguments: object) -> int:
+def _peak(threads: int, steps: Callable[..., object], *arguments: object) -> float:
     torch.set_num_threads(threads)
     if torch.cuda.is_available():
         steps(*arguments)
         return torch.cuda.max_memory_allocated()
-    before = _highest_resident()
+    before = highest_resident()
     steps(*arguments)
-    return _highest_resident() - before
-
-
-def _highest_resident() -> int:
-    """Bytes of resident memory at this process's highest."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Linux hands `ru_maxrss` down from parent to child; this one starts anew.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return highest if sys.platform == "darwin" else highest * 1024
+    return highest_resident() - before

@@ -84,8 +84,11 @@ def profile(network: NetworkSettings, training: TrainingSettings, window: int) -
 
 def machine(device: torch.device) -> str:
     """Name the processor or GPU that a device is."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+
+
+def cpu_name() -> str:
+    """Name the processor, where the system tells it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -123,12 +126,12 @@ def _in_child(threads: int, measure: Callable[..., Cost], device: torch.device, 
         weight = torch.ones(8, 8, *[3] * n, requires_grad=True)
         convolution(torch.ones(1, 8, *[8] * n), weight, padding=1).sum().backward()
         Adam([weight], fused=True).step()
-    before = _highest_resident()
+    before = highest_resident()
     cost = measure(device, *arguments)
-    return Cost(cost.seconds, (_highest_resident() - before) / _MIB)
+    return Cost(cost.seconds, (highest_resident() - before) / _MIB)
 
 
-def _highest_resident() -> float:
+def highest_resident() -> float:
     """Bytes of resident memory at this process's highest, nan where the system does not say."""
     status = Path("/proc/self/status")
     if status.exists():
