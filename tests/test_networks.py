@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings, NetworkSettings
 from sparsessp.errors import SparseSSPError
-from sparsessp.networks.blocks import fold, one_hot, unfold
+from sparsessp.networks.blocks import convolve, fold, one_hot, reaching, unfold
 from sparsessp.networks.interpolation import Postfix
 from sparsessp.networks.network import build
 from sparsessp.resources import macs, meta_network, parameters, shapes
@@ -114,6 +114,17 @@ def test_repmode_kernel_is_the_gated_sum_of_its_experts(topology, kernel):
     expected = sum(g.view(1, -1, *[1] * conv.n) * y for g, y in zip(gates, experts, strict=True))
     merged = convolve(x, conv.kernels(code)[0], padding=kernel // 2)
     torch.testing.assert_close(merged, expected, atol=1e-5, rtol=1e-4)  # float32 sums in another order
+
+
+@pytest.mark.parametrize("kernel", (1, 3, 5))
+@pytest.mark.parametrize("stride", (1, 2))
+def test_taps_that_reach_no_voxel_are_left_out_without_a_difference(kernel, stride):
+    weight = torch.randn(2, 3, *[kernel] * 3, dtype=torch.float64)
+    for size in product((1, 2, 3, 6), repeat=3):
+        x = torch.randn(2, 3, *size, dtype=torch.float64)
+        kept = reaching(weight, size)
+        assert kept.shape[2:] == tuple(min(kernel, 2 * n - 1) for n in size)
+        torch.testing.assert_close(convolve(x, kept, stride), F.conv3d(x, weight, stride=stride, padding=kernel // 2))
 
 
 @pytest.mark.parametrize("method", METHODS)

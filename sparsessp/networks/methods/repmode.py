@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparsessp.networks.blocks import Code, Norm, Site, convolve, convolve_each, one_hot, per_channel
+from sparsessp.networks.blocks import Code, Norm, Site, convolve, convolve_each, one_hot, per_channel, reaching
 from sparsessp.networks.method import Method
 
 # Merged kernels of all tasks of a batch, in numbers, over numbers of the output: above this, expert by
@@ -101,13 +101,14 @@ class MixtureConv(nn.Module):
     def _by_expert(self, x_BC: Tensor, gates_BEO: Tensor) -> Tensor:
         """Apply every expert to all samples and weigh its output channels."""
         weights = [per_channel(gate_BO.to(x_BC.dtype), x_BC) for gate_BO in gates_BEO.unbind(1)]
-        y_BC = weights[0] * convolve(x_BC, self.convs[0], self.stride)
+        size = x_BC.shape[2:]
+        y_BC = weights[0] * convolve(x_BC, reaching(self.convs[0], size), self.stride)
         for weight, conv in zip(weights[1:], self.convs[1:], strict=False):
-            y_BC = y_BC + weight * convolve(x_BC, conv, self.stride)
+            y_BC = y_BC + weight * convolve(x_BC, reaching(conv, size), self.stride)
         pool = F.avg_pool3d if self.n == 3 else F.avg_pool2d
-        for weight, conv, size in zip(weights[len(self.convs) :], self.pools, self._pool_sizes, strict=True):
+        for weight, conv, box in zip(weights[len(self.convs) :], self.pools, self._pool_sizes, strict=True):
             # Pooling and a 1x1 convolution commute; pooled first, the stride is taken once.
-            pooled_BC = pool(F.pad(x_BC, [size // 2] * (2 * self.n)), size, self.stride)
+            pooled_BC = pool(F.pad(x_BC, [box // 2] * (2 * self.n)), box, self.stride)
             y_BC = y_BC + weight * convolve(pooled_BC, conv)
         return y_BC
 
