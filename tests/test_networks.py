@@ -1,14 +1,17 @@
 """One contract for every method, topology, interpolation, projection and ratio."""
 
+import subprocess
+import sys
 from itertools import product
 
 import pytest
 import torch
+from checkout import ROOT
 from torch.nn import functional as F
 
 from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings, NetworkSettings
 from sparsessp.errors import SparseSSPError
-from sparsessp.networks.blocks import convolve, fold, one_hot, reaching, unfold
+from sparsessp.networks.blocks import convolve, fold, one_hot, reaching, thinned, unfold
 from sparsessp.networks.interpolation import Postfix
 from sparsessp.networks.network import build
 from sparsessp.resources import macs, meta_network, parameters, shapes
@@ -125,6 +128,32 @@ def test_taps_that_reach_no_voxel_are_left_out_without_a_difference(kernel, stri
         kept = reaching(weight, size)
         assert kept.shape[2:] == tuple(min(kernel, 2 * n - 1) for n in size)
         torch.testing.assert_close(convolve(x, kept, stride), F.conv3d(x, weight, stride=stride, padding=kernel // 2))
+
+
+@pytest.mark.parametrize("n", (2, 3))
+def test_a_strided_1x1_convolution_is_one_of_the_thinned_image(n):
+    conv = F.conv2d if n == 2 else F.conv3d
+    weight = torch.randn(5, 3, *[1] * n, dtype=torch.float64)
+    for size in product((1, 2, 5), repeat=n):
+        x = torch.randn(2, 3, *size, dtype=torch.float64)
+        expected = conv(x, weight, stride=2)
+        torch.testing.assert_close(conv(thinned(x, 2), weight), expected)
+        torch.testing.assert_close(convolve(x, weight, 2), expected)
+
+
+def test_training_on_several_threads_keeps_to_its_memory():
+    """In a process of its own: torch's strided 1x1 convolution wrote beyond its memory there, and the process died."""
+    script = (
+        "import torch; torch.set_num_threads(2)\n"
+        "from sparsessp.config import NetworkSettings\n"
+        "from sparsessp.networks.network import build\n"
+        f"small = {SMALL}\n"
+        "for method, topology in (('repmode', '2d'), ('plain', '2d'), ('tgnet', '2to3d')):\n"
+        "    network = build(NetworkSettings(method=method, topology=topology, **small))\n"
+        "    for _ in range(10):\n"
+        "        network(torch.randn(3, 1, 4, 32, 32), torch.tensor([0, 5, 5])).square().mean().backward()\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -57,8 +57,19 @@ def plain_conv(n: int, ci: int, co: int, kernel: int, stride: int = 1, bias: boo
 def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1) -> Tensor:
     """Convolve with a computed kernel, "same" padding, no bias; dimensions from the kernel's rank."""
     n = kernel_OI.dim() - 2
+    if max(kernel_OI.shape[2:]) == 1:
+        x_BC, stride = thinned(x_BC, stride), 1
     kernel_OI = kernel_OI.contiguous(memory_format=_CHANNELS_LAST[n])
     return _CONVOLVE[n](x_BC, kernel_OI, stride=stride, padding=[size // 2 for size in kernel_OI.shape[2:]])
+
+
+def thinned(x_BC: Tensor, stride: int) -> Tensor:
+    """Keep every `stride`-th voxel of each axis: all that a strided 1x1 convolution looks at.
+
+    Its own stride is not used: torch 2.13's backward pass of a strided 1x1 convolution of few
+    channels-last channels writes beyond its memory on several CPU threads, which ends the process.
+    """
+    return x_BC if stride == 1 else x_BC[(..., *[slice(None, None, stride)] * (x_BC.dim() - 2))]
 
 
 def reaching(kernel_OI: Tensor, size: Sequence[int]) -> Tensor:
@@ -144,10 +155,11 @@ class ResidualBlock(nn.Module):
         self.norm2 = parts.norm(site, co)
         self.conv2 = parts.conv(site, co, co, 1)
         self.gate = parts.gate(site, co)
+        self.stride = stride
         self.shortcut_norm: nn.Module | None = None
         if ci != co or stride != 1:
             self.shortcut_norm = parts.norm(site, ci)
-            self.shortcut_conv = plain_conv(site.n, ci, co, 1, stride)
+            self.shortcut_conv = plain_conv(site.n, ci, co, 1)
 
     def forward(self, x_BC: Tensor, code: Code) -> Tensor:
         """Return the block's output, (B, co, ...) at the stride's size."""
@@ -161,7 +173,7 @@ class ResidualBlock(nn.Module):
         if self.gate is not None:
             h_BC = self.gate(h_BC, code)
         if self.shortcut_norm is not None:
-            x_BC = self.shortcut_conv(F.relu(self.shortcut_norm(x_BC, code)))
+            x_BC = self.shortcut_conv(thinned(F.relu(self.shortcut_norm(x_BC, code)), self.stride))
         return h_BC + x_BC
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparsessp.networks.backbone import Backbone, Tap, adopted
+from sparsessp.networks.blocks import thinned
 from sparsessp.networks.weights import read_weights
 
 _HUB = "timm/resnet18.a1_in1k"
@@ -32,14 +33,15 @@ class BasicBlock(nn.Module):
         self.bn1 = BatchNorm(co)
         self.conv2 = nn.Conv2d(co, co, 3, 1, 1, bias=False)
         self.bn2 = BatchNorm(co)
+        self.stride = stride
         self.downsample = nn.Sequential()
         if ci != co or stride != 1:
-            self.downsample = nn.Sequential(nn.Conv2d(ci, co, 1, stride, bias=False), BatchNorm(co))
+            self.downsample = nn.Sequential(nn.Conv2d(ci, co, 1, bias=False), BatchNorm(co))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return (B, co, ...)."""
         h_BCHW = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x_BCHW)))))
-        return F.relu(h_BCHW + self.downsample(x_BCHW))
+        return F.relu(h_BCHW + self.downsample(thinned(x_BCHW, self.stride)))
 
 
 class Features(Backbone):
