@@ -257,13 +257,17 @@ def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_pa
         "index.html",
         "metrics.json",
         "mine.txt",
+        "scores.csv",
         *(f"tables/{name}.csv" for name in TABLES),
         "timings.csv",
         "timings.md",
         "timings.svg",
     ]
     metrics = json.loads((tmp_path / "one" / "metrics.json").read_text())
-    assert metrics[BASE] == {"MSE": 1.0, "MAE": 0.5, "R2": 0.0}
+    assert metrics[BASE] == 0.0
+    header, *rows = (tmp_path / "one" / "scores.csv").read_text().splitlines()
+    column = header.split(",").index(BASE)
+    assert header.startswith("volume,structure,") and {row.split(",")[column] for row in rows} == {"0.00000"}
     assert list(metrics) == list(plan(2, 8))
 
 
