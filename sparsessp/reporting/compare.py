@@ -1,0 +1,125 @@
+"""Two reports side by side: which runs came, went or changed, and whether the change is outside noise."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+
+from sparsessp.errors import SparseSSPError
+from sparsessp.reporting.bootstrap import Bootstrap, holm, interval, p_value
+
+METRICS, SCORES = "metrics.json", "scores.csv"
+_LEVEL = 0.05
+COLUMNS = ("run", "change", "a_R2", "b_R2", "difference", "low", "high", "p_holm", "outside_noise")
+
+
+def read_means(text: str, source: str) -> dict[str, float]:
+    """Mean R2 of each run from the text of metrics.json.
+
+    Raises:
+        SparseSSPError: It is no such file; the message names `source`.
+    """
+    try:
+        values = json.loads(text)
+        # Earlier reports had all three scores of a run here.
+        return {name: float(value["R2"] if isinstance(value, dict) else value) for name, value in values.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SparseSSPError(f"{source}: no file of R2 by run ({error!r})") from None
+
+
+def read_volumes(text: str, source: str) -> pd.DataFrame:
+    """R2 of each test volume, indexed by volume and structure, a column a run, from the text of scores.csv.
+
+    Raises:
+        SparseSSPError: It is no such file; the message names `source`.
+    """
+    try:
+        frame = pd.read_csv(io.StringIO(text)).set_index(["volume", "structure"])
+        return frame.astype(float)
+    except (KeyError, ValueError) as error:  # pandas' parser errors too
+        raise SparseSSPError(f"{source}: no table of R2 by volume ({error})") from None
+
+
+def compare(
+    a: dict[str, float],
+    b: dict[str, float],
+    a_volumes: pd.DataFrame | None = None,
+    b_volumes: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Compare two reports run by run.
+
+    Args:
+        a: Mean R2 by run, of the first report.
+        b: The same of the second.
+        a_volumes: R2 by test volume, if the report keeps it, from `read_volumes`.
+        b_volumes: The same of the second.
+
+    Returns:
+        One row per run, columns `COLUMNS`; `change` is added, removed, changed or same. Where both reports have scores
+        of the same volumes, `low` and `high` are the 95 % interval of the difference by paired bootstrap over volumes,
+        each by itself, and `outside_noise` says whether Holm's p over all changed runs is below 0.05; else nan, None.
+    """
+    lines = [_line(name, a.get(name), b.get(name)) for name in [*a, *(name for name in b if name not in a)]]
+    paired = a_volumes is not None and b_volumes is not None and set(a_volumes.index) == set(b_volumes.index)
+    if paired:
+        b_volumes = b_volumes.loc[a_volumes.index]
+        for line in lines:
+            name = line["run"]
+            if line["change"] == "changed" and name in a_volumes and name in b_volumes:
+                line |= _noise(a_volumes[name], b_volumes[name])
+    frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype({"outside_noise": object})
+    tested = frame["p_holm"].notna()
+    if tested.any():
+        adjusted = holm(frame.loc[tested, "p_holm"].to_numpy())
+        frame.loc[tested, "p_holm"] = adjusted
+        frame.loc[tested, "outside_noise"] = (adjusted < _LEVEL).tolist()
+    return frame
+
+
+def _line(name: str, a: float | None, b: float | None) -> dict[str, object]:
+    change = "added" if a is None else "removed" if b is None else "same" if a == b else "changed"
+    nan = float("nan")
+    a, b = nan if a is None else a, nan if b is None else b
+    line = dict.fromkeys(COLUMNS, nan)
+    return line | {"run": name, "change": change, "a_R2": a, "b_R2": b, "difference": b - a, "outside_noise": None}
+
+
+def _noise(a: pd.Series, b: pd.Series) -> dict[str, float]:
+    """Interval and p of the mean difference, paired by volume."""
+    volumes = [name for name, _ in a.index]
+    structures = [structure for _, structure in a.index]
+    rows = {"experiment": "difference", "volume": volumes, "structure": structures, "r2": (b - a).to_numpy()}
+    draws = Bootstrap(pd.DataFrame(rows)).mean("difference")[1:]
+    low, high = interval(draws)
+    return {"low": low, "high": high, "p_holm": p_value(draws)}
+
+
+def text(frame: pd.DataFrame, everything: bool = False) -> str:
+    """Return the comparison as a reader wants it: a line for each run that is not the same, and a summary."""
+    shown = frame if everything else frame[frame["change"] != "same"]
+    width = max([len("run"), *map(len, shown["run"])])
+    head = (
+        f"{'run':<{width}}  {'change':<8}  {'R2 A':>8}  {'R2 B':>8}  {'B - A':>8}  {'95 % interval':>20}  outside noise"
+    )
+    lines = [head] if len(shown) else []
+    for row in shown.to_dict("records"):
+        numbers = "  ".join(_number(row[key]) for key in ("a_R2", "b_R2", "difference"))
+        span = "–" if np.isnan(row["low"]) else f"{row['low']:+.4f} to {row['high']:+.4f}"
+        verdict = {None: "–", True: "yes", False: "no"}[row["outside_noise"]]
+        lines.append(f"{row['run']:<{width}}  {row['change']:<8}  {numbers}  {span:>20}  {verdict}")
+    counts = frame["change"].value_counts()
+    found = ", ".join(f"{counts.get(key, 0)} {key}" for key in ("changed", "added", "removed", "same"))
+    outside = sum(value is True for value in frame["outside_noise"])
+    unknown = sum((frame["change"] == "changed") & frame["low"].isna())
+    lines += [
+        f"{len(frame)} runs: {found}; {outside} outside noise"
+        + (f", {unknown} without scores of the same volumes on both sides" if unknown else ""),
+        "Interval: paired bootstrap over test volumes, each by itself. Outside noise: p below 0.05 after Holm's "
+        "adjustment over the changed runs. Both are of these trained networks; another seed gives other ones.",
+    ]
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{'–':>8}" if np.isnan(value) else f"{value:8.4f}"
