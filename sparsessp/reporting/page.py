@@ -11,7 +11,7 @@ from sparsessp.allencell.fingerprint import TOLERANCE
 from sparsessp.reporting.claims import caption
 from sparsessp.reporting.gallery import NOTHING, Drawing
 from sparsessp.reporting.labels import DINOV2, Labels
-from sparsessp.reporting.markdown import DASH, markdown
+from sparsessp.reporting.markdown import DASH, markdown, table_files
 from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN, rows, winner
 from sparsessp.reporting.scores import BASE, SD, linear, mean, setting
 from sparsessp.reporting.tables import GROUPS, TGNET, decimals, number, shown_ratios
@@ -82,7 +82,7 @@ def page(
         _limits(labels, tables.get("fingerprint")),
         *_fingerprint(tables.get("fingerprint")),
         "## Claims",
-        f"{caption(labels)} {DASH}: no result. [CSV](tables/claims.csv)",
+        f"{caption(labels)} {DASH}: no result. {table_files('claims')}",
         _claims(tables["claims"]),
         "## Figure 4",
         "![Figure 4: R² against the sparsity ratio, one panel per method](figures/figure4.png)",
@@ -206,7 +206,7 @@ def _fingerprint(frame: pd.DataFrame | None) -> list[str]:
     ]
     caption = (
         "**Variance of the test targets, after z-score and zoom.** The paper's is MSE / (1 - R²) in its Table 7, "
-        f"the same for all its runs. Tolerance {TOLERANCE}. [CSV](tables/fingerprint.csv)"
+        f"the same for all its runs. Tolerance {TOLERANCE}. {table_files('fingerprint')}"
     )
     headers = ["Structure", "Test volumes", "Variance", "The paper's", "Difference"]
     return ["## Fingerprint", caption, markdown(headers, lines, 1)]
@@ -234,7 +234,7 @@ def _caption(table: int, labels: Labels) -> str:
     return (
         f"**Table {table}. {_TITLES[table]}** ({labels.setting}). Mean over {labels.test} test volumes; "
         f"our score first, *the paper's, on real AllenCell images,* {cells}. {' '.join(marks)} "
-        f"{DASH}: no result. [CSV](tables/table{table}.csv)"
+        f"{DASH}: no result. {table_files(f'table{table}')}"
     )
 
 
@@ -293,9 +293,8 @@ data of this run. All: every convolution, linear layer and matrix product. By ty
 the tool thop counts, to which kernels computed in the network (RepMode's) are invisible. *Paper:* as printed. ÷ 3D: \
 ratio to the 3D row of the same method. The paper's numbers are near ours for DoDNet, whose 3D row is thop's count; \
 those of RepMode and TSNs no count of ours gives. TSNs have ResNet18 as 2D encoder, as in \
-Table 5. {DASH}: no result. [CSV](tables/table6.csv). \
-Time and memory, beside the paper's, are in [timings.md](timings.md), which is not in git, for another machine gives \
-other numbers: `dvc repro` writes it on yours."""
+Table 5. Time and memory, beside the paper's, are in [timings.md](timings.md), which is not in git, for another \
+machine gives other numbers: `dvc repro` writes it on yours. {DASH}: no result. {table_files("table6")}"""
 
 
 def _table6(frame: pd.DataFrame) -> str:
@@ -333,7 +332,7 @@ def _baseline_caption(frame: pd.DataFrame, labels: Labels) -> str:
         "**R² by structure of TGNet 3-to-2D and of a per-voxel linear regression on the same sparse "
         f"brightfield** ({labels.setting}). Mean over the test volumes of each structure; All: over all "
         f"{labels.test}.{ceiling} This table is not in the paper. {DASH}: no result. "
-        "[CSV](tables/baseline.csv)"
+        f"{table_files('baseline')}"
     )
 
 
@@ -355,7 +354,7 @@ def _beyond_caption(labels: Labels) -> str:
         f"**Other scores of TGNet 3-to-2D by structure** ({labels.setting}). Mean over the test volumes of each "
         f"structure; All: over all {labels.test}. Of ceiling: R² / R² of a perfect prediction, since the targets are "
         "noisy. r: Pearson's correlation. Affine: R² after the best scale and offset of each volume, which forgives "
-        f"wrong brightness and contrast. {DASH}: no result. [CSV](tables/beyond.csv)"
+        f"wrong brightness and contrast. {DASH}: no result. {table_files('beyond')}"
     )
 
 
@@ -377,7 +376,7 @@ _WINDOW_SAMPLING = f"""\
 **What sampling inside each window would have added.** The released code drops planes window by window; a last window \
 that is moved back to fit starts between imaged planes and reads others, which a microscope would not have taken. Mean \
 over test volumes: planes that the view has, planes that those windows would have read, R² with each. No other number \
-of this report is sampled so. {DASH}: no result. [CSV](tables/window_sampling.csv)"""
+of this report is sampled so. {DASH}: no result. {table_files("window_sampling")}"""
 
 
 def _window_sampling(frame: pd.DataFrame) -> str:
@@ -395,7 +394,7 @@ def _runs_caption(labels: Labels) -> str:
     return (
         f"**Every run** ({labels.setting}). Mean over {labels.test} test volumes; structures: mean over structures; "
         "affine and r as above; GMACs of one patch and parameters of the network as built at this scale. "
-        "[CSV](tables/runs.csv)"
+        f"{table_files('runs')}"
     )
 
 

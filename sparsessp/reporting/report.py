@@ -21,6 +21,7 @@ from sparsessp.reporting.figures import figure4, render
 from sparsessp.reporting.gallery import gallery
 from sparsessp.reporting.html import html_page
 from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.latex import latex_tables
 from sparsessp.reporting.more import all_runs, beyond, window_sampling
 from sparsessp.reporting.page import page
 from sparsessp.reporting.plots import cost_figure, measured_costs, run_costs
@@ -41,7 +42,7 @@ def write_report(
     reasons: Mapping[str, str] = MappingProxyType({}),
     clusters: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `README.md`, `index.html`, `metrics.json`, `scores.csv`, `tables/*.csv`, `figures/*`, `timings.*`.
+    """Write `README.md`, `index.html`, `metrics.json`, `scores.csv`, `tables/*.{csv,tex}`, `figures/*`, `timings.*`.
 
     Every file is replaced in one step; other files in the folder stay as they are. The same scores
     and labels give the same bytes, on any machine; in the timings, the same profile does.
@@ -109,6 +110,8 @@ def write_report(
     _replace(reports / "scores.csv", _volume_scores(scores).encode())
     text = page(labels, experiments, summary, tables, list(runs.index), reasons, drawings)
     _replace(reports / "README.md", text.encode())
+    for name, table in latex_tables(text).items():
+        _replace(reports / "tables" / f"{name}.tex", table.encode())
     _replace(reports / "index.html", html_page(text, images).encode())
 
 
