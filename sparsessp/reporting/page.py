@@ -1,6 +1,5 @@
 """`reports/README.md`: the page that people open first."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -8,14 +7,15 @@ from typing import Any
 import pandas as pd
 
 from sparsessp.allencell.fingerprint import TOLERANCE
+from sparsessp.reporting.cells import GROUP_NAMES, best_of, pair, score, symbol
 from sparsessp.reporting.claims import caption
 from sparsessp.reporting.gallery import NOTHING, Drawing
 from sparsessp.reporting.labels import DINOV2, Labels
 from sparsessp.reporting.markdown import DASH, markdown, table_files
-from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN, rows, winner
-from sparsessp.reporting.scores import BASE, SD, linear, mean, setting
-from sparsessp.reporting.tables import GROUPS, TGNET, decimals, number, shown_ratios
-from sparsessp.structures import STRUCTURES
+from sparsessp.reporting.opening import headline, limits, what_was_run
+from sparsessp.reporting.published import METRICS, rows, winner
+from sparsessp.reporting.scores import linear
+from sparsessp.reporting.tables import GROUPS, shown_ratios
 
 _HEADERS = {
     "approach": "Approach",
@@ -41,13 +41,6 @@ _TITLES = {
     5: "2D backbones of TSNs, with prefix interpolation and 3D projection",
     7: "Structures: dense Multi-Net against sparse TGNet 3-to-2D",
 }
-_GROUP_NAMES = {
-    **{structure.key: structure.name for structure in STRUCTURES},
-    ALL: "All",
-    STRUCTURE_MEAN: "Mean of structures",
-    DELTA_IMP: "ΔImp (%)",
-}
-_BUDGETED = {"3d": "3D", "2d": "2D", "2to3d": "2-to-3D", "3to2d": "3-to-2D", "multinet": "Multi-Net"}
 
 
 def page(
@@ -77,9 +70,9 @@ def page(
     parts = [
         "# SparseSSP: results",
         "<!-- Written by the report stage from the scores of the declared runs. Do not edit. -->",
-        _headline(labels, experiments, summary, present),
-        _what_was_run(labels, missing),
-        _limits(labels, tables.get("fingerprint")),
+        headline(labels, experiments, summary, present),
+        what_was_run(labels, missing),
+        limits(labels, tables.get("fingerprint")),
         *_fingerprint(tables.get("fingerprint")),
         "## Claims",
         f"{caption(labels)} {DASH}: no result. {table_files('claims')}",
@@ -115,88 +108,13 @@ def _asked(tables: Iterable[pd.DataFrame]) -> list[str]:
     return list(dict.fromkeys(str(name) for names in cells for name in names))
 
 
-def _headline(
-    labels: Labels, experiments: Mapping[str, Mapping[str, Any]], summary: pd.DataFrame, present: Sequence[str]
-) -> str:
-    lines = [f"R² on the {labels.test} test volumes of the **{labels.data}**, scale {labels.scale}:", ""]
-    base = _score(mean(summary, BASE, "R2"))
-    for ratio in labels.ratios:
-        ours = _score(mean(summary, f"{TGNET}-r{ratio}", "R2"))
-        floor = _score(mean(summary, linear(ratio), "R2"))
-        planes = {1: "every plane", 2: "every second plane"}.get(ratio, f"every {ratio}th plane")
-        lines.append(
-            f"- **r = {ratio}** ({planes} imaged): TGNet 3-to-2D **{ours}**, against {floor} for a per-voxel "
-            f"linear regression on the same brightfield, and {base} for Multi-Net on all planes (r = 1)."
-        )
-    runs = [name for name in experiments if name in present]
-    lines += ["", f"{len(runs)} of {len(experiments)} declared runs have scores."]
-    pairs = [(name, linear(experiments[name]["ratio"])) for name in runs]
-    comparable = [(name, floor) for name, floor in pairs if floor in summary.index]
-    above = sum(mean(summary, setting(name), "R2") > mean(summary, floor, "R2") for name, floor in comparable)
-    if comparable:
-        lines[-1] += f" {above} of {len(comparable)} have a higher R² than the linear regression at their ratio."
-    return "\n".join(lines)
-
-
-def _what_was_run(labels: Labels, missing: Sequence[str]) -> str:
-    planes, height, width = labels.patch
-    budgets = "; ".join(f"{_BUDGETED.get(key, key)}: {text}" for key, text in labels.budget.items())
-    gaps = f"{len(missing)}, [listed below](#missing-runs)" if missing else "none"
-    voxel = " × ".join(f"{edge:.3g}" for edge in labels.voxel_um)
-    lines = [
-        "| What was run | |",
-        "| :-- | :-- |",
-        f"| data | {labels.data} |",
-        f"| voxel | {voxel} µm (paper: 0.29 × 0.29 × 0.29 µm) |",
-        f"| volumes | {labels.train} training, {labels.val} validation, {labels.test} test |",
-        f"| scale | {labels.scale} |",
-        f"| training budget | {budgets} |",
-        f"| networks | width {labels.width_3d} in 3D and {labels.width_2d} in 2D (paper: 32), "
-        f"RepMode kernel {labels.repmode_kernel} (paper: 5) |",
-        f"| training crop | {planes} × {height} × {width} voxels (paper: 32 × 128 × 128) |",
-        f"| sparsity ratios | {', '.join(str(ratio) for ratio in labels.ratios)} (paper: 2, 4, 8) |",
-        f"| missing runs | {gaps} |",
-    ]
-    return "\n".join(lines)
-
-
-def _limits(labels: Labels, fingerprint: pd.DataFrame | None) -> str:
-    says = []
-    if fingerprint is not None and not fingerprint["within"].all():
-        outside = [_GROUP_NAMES[key] for key in fingerprint.loc[~fingerprint["within"], "structure"]]
-        says.append(
-            f"**Warning:** the test targets of {', '.join(outside)} have another variance than the paper's "
-            "([fingerprint](#fingerprint)): they are other images, or were prepared in another way. Their scores, "
-            "and every mean they are part of, cannot be compared with the paper's."
-        )
-    if labels.simulated:
-        says.append(
-            "The images are simulated: no number here was measured on cells. The paper's scores are on real "
-            "AllenCell images; they stand beside ours for orientation; a score near them reproduces nothing."
-        )
-    if labels.scale != "paper":
-        says.append(
-            f"Scale `{labels.scale}` trains far less than the paper (3D 1000, hybrids 3000, 2D 7000 epochs "
-            "over 628 volumes). The order of methods, topologies, interpolations or projections here is no "
-            "evidence for or against the paper's."
-        )
-    says += [
-        "Each score is one training run with one seed, without error bars: small differences mean nothing."
-        if labels.seeds == 1
-        else f"Scores in the tables are mean ± standard deviation over {labels.seeds} seeds (n - 1).",
-        "What the scores do say: these networks were trained, applied and scored by one pipeline on the same "
-        "volumes; the linear regression shows how much of a score needs no network.",
-    ]
-    return "\n".join(["## What these numbers can and cannot say", "", *(f"- {text}" for text in says)])
-
-
 def _fingerprint(frame: pd.DataFrame | None) -> list[str]:
     """Section on the variance of the test targets; nothing if there is no table."""
     if frame is None:
         return []
     lines = [
         [
-            _GROUP_NAMES[row.structure],
+            GROUP_NAMES[row.structure],
             str(row.volumes),
             f"{row.variance:.3f}",
             f"{row.published:.3f}",
@@ -258,7 +176,7 @@ def _claims(frame: pd.DataFrame) -> str:
         unit = "" if row.unit == "R2" else f"<br><sub>{row.unit}</sub>".replace("R2", "R²")
         between = DASH if pd.isna(row.low) else f"{row.low:z.4f} to {row.high:z.4f}"
         counts = [f"{row.comparisons} of {row.possible}", DASH if pd.isna(row.seeds) else f"{row.seeds:.0f}"]
-        cells = [_score(row.effect) + unit, between, f"*{_score(row.paper_effect)}*", *counts, _score(row.p_holm)]
+        cells = [score(row.effect) + unit, between, f"*{score(row.paper_effect)}*", *counts, score(row.p_holm)]
         lines.append([row.claim, row.source, verdict + note, *cells])
     return markdown(headers, lines, 3)
 
@@ -273,15 +191,15 @@ def _comparison(table: int, frame: pd.DataFrame, labels: Labels) -> str:
     """Table 1 to 5; frame from `tables.comparison`."""
     ratios = shown_ratios(table, labels)
     scores = [f"ratio{ratio}_{metric}" for ratio in ratios for metric in METRICS]
-    best = {header: _best(frame[header], header) for name in scores for header in (name, f"{name}_paper")}
+    best = {header: best_of(frame[header], header) for name in scores for header in (name, f"{name}_paper")}
     headers = [_HEADERS[key] for key in _KEYS[table]]
-    headers += [f"r = {ratio}<br>{_symbol(metric)}" for ratio in ratios for metric in METRICS]
+    headers += [f"r = {ratio}<br>{symbol(metric)}" for ratio in ratios for metric in METRICS]
     lines = []
     for row, (_, values) in zip(rows(table), frame.iterrows(), strict=True):
         names = [str(values[key]) for key in _KEYS[table]]
         if row == winner(table):
             names[-1] += " ★"
-        cells = [_pair(values, name, best, stacked=len(ratios) > 1) for name in scores]
+        cells = [pair(values, name, best, stacked=len(ratios) > 1) for name in scores]
         lines.append(names + cells)
     return markdown(headers, lines, len(_KEYS[table]))
 
@@ -304,9 +222,9 @@ def _table6(frame: pd.DataFrame) -> str:
     headers += [f"÷ 3D<br>{name}" for name in names.values()] + ["Parameters<br>in millions"]
     lines = []
     for _, row in frame.iterrows():
-        cells = [*(_score(row[name], 2) for name in names), *(_score(row[f"{name}_over_3d"], 3) for name in names)]
+        cells = [*(score(row[name], 2) for name in names), *(score(row[f"{name}_over_3d"], 3) for name in names)]
         cells = [f"*{text}*" if k % len(names) == 2 else text for k, text in enumerate(cells)]
-        lines.append([row["approach"], row["topology"], *cells, _score(row["parameters"] / 1e6, 2)])
+        lines.append([row["approach"], row["topology"], *cells, score(row["parameters"] / 1e6, 2)])
     return markdown(headers, lines, 2)
 
 
@@ -316,13 +234,13 @@ def _table7(frame: pd.DataFrame) -> str:
     runs = [values for _, values in frame.iterrows()]
     headers = ["Structure"]
     for run in runs:
-        headers += [f"{run['approach']}<br>r = {run['ratio']}<br>{_symbol(metric)}" for metric in metrics]
+        headers += [f"{run['approach']}<br>r = {run['ratio']}<br>{symbol(metric)}" for metric in metrics]
     lines = []
     for group in GROUPS:
         names = [f"{group}_{metric}" for metric in metrics]
-        best = {header: _best(frame[header], header) for name in names for header in (name, f"{name}_paper")}
-        cells = [_pair(run, name, best, stacked=True) for run in runs for name in names]
-        lines.append([_GROUP_NAMES[group], *cells])
+        best = {header: best_of(frame[header], header) for name in names for header in (name, f"{name}_paper")}
+        cells = [pair(run, name, best, stacked=True) for run in runs for name in names]
+        lines.append([GROUP_NAMES[group], *cells])
     return markdown(headers, lines, 1)
 
 
@@ -343,7 +261,7 @@ def _baseline(frame: pd.DataFrame) -> str:
         model, *ratio = name.removesuffix("_R2").split("_ratio")
         headers.append("<br>".join([titles[model], *(f"r = {text}" for text in ratio)]))
     lines = [
-        [_GROUP_NAMES[values["structure"]], *(_score(values[name]) for name in frame.columns[1:])]
+        [GROUP_NAMES[values["structure"]], *(score(values[name]) for name in frame.columns[1:])]
         for _, values in frame.iterrows()
     ]
     return markdown(headers, lines, 1)
@@ -366,7 +284,7 @@ def _beyond(frame: pd.DataFrame, labels: Labels) -> str:
         ratio, metric = name.removeprefix("ratio").split("_", 1)
         headers.append(f"r = {ratio}<br>{titles[metric]}")
     lines = [
-        [_GROUP_NAMES[values["structure"]], *(_score(values[name]) for name in frame.columns[1:])]
+        [GROUP_NAMES[values["structure"]], *(score(values[name]) for name in frame.columns[1:])]
         for _, values in frame.iterrows()
     ]
     return markdown(headers, lines, 1)
@@ -384,7 +302,7 @@ def _window_sampling(frame: pd.DataFrame) -> str:
     headers = ["Run", "Planes imaged", "Planes read", "R²", "R², window-wise", "Difference"]
     lines = [
         [f"`{row.experiment}`", f"{row.imaged:.1f}", f"{row.read:.1f}"]
-        + [_score(value) for value in (row.R2, row.R2_window_sampling, row.difference)]
+        + [score(value) for value in (row.R2, row.R2_window_sampling, row.difference)]
         for row in frame.itertuples()
     ]
     return markdown(headers, lines, 1)
@@ -403,11 +321,11 @@ def _runs(frame: pd.DataFrame) -> str:
     headers = ["Run", *METRICS, "r", "affine R²", "R², structures", "GMACs", "Parameters"]
     scores = [*METRICS, "pearson", "r2_affine", "structure_mean_R2", "gmacs"]
     lines = [
-        [f"`{row['experiment']}`", *(_score(row[name]) for name in scores)]
+        [f"`{row['experiment']}`", *(score(row[name]) for name in scores)]
         + [DASH if pd.isna(row["parameters"]) else f"{row['parameters']:,}"]
         for _, row in frame.iterrows()
     ]
-    return markdown([_symbol(header) for header in headers], lines, 1)
+    return markdown([symbol(header) for header in headers], lines, 1)
 
 
 def _missing(missing: Sequence[str], undeclared: Sequence[str], reasons: Mapping[str, str]) -> str:
@@ -440,40 +358,5 @@ dvc exp run -S 'ratio=[2,4,8]'    # the paper's three ratios
 ```"""
 
 
-def _best(column: pd.Series, header: str) -> float:
-    """The best value as printed, so that ties on paper are ties here; nan unless two compete."""
-    values = [round(value, decimals(header)) for value in column.dropna()]
-    if len(values) < 2:
-        return float("nan")
-    larger_is_better = header.startswith(DELTA_IMP) or header.removesuffix("_paper").endswith("R2")
-    return max(values) if larger_is_better else min(values)
-
-
-def _pair(values: pd.Series, name: str, best: Mapping[str, float], stacked: bool) -> str:
-    """A cell: our score and the paper's, in one line or, where columns are many, in two."""
-    ours, paper = (_cell(values[header], header, best[header]) for header in (name, f"{name}_paper"))
-    spread = values.get(f"{name}{SD}", float("nan"))
-    if not pd.isna(spread):
-        ours += f" ± {_cell(spread, name, float('nan'))}"
-    return f"{ours}<br><sub>*{paper}*</sub>" if stacked else f"{ours} *({paper})*"
-
-
-def _cell(value: float, header: str, best: float) -> str:
-    places = decimals(header)
-    text = _score(value, places)
-    if not header.startswith(DELTA_IMP):
-        # As in the paper, no zero before the point of a score: twelve columns just fit a page.
-        text = re.sub(r"^(-?)0\.", r"\1.", text)
-    return f"**{text}**" if round(value, places) == best else text
-
-
-def _score(value: float, places: int = 4) -> str:
-    return number(value, places) or DASH
-
-
 def _list(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-def _symbol(metric: str) -> str:
-    return metric.replace("R2", "R²")
