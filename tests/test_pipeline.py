@@ -22,7 +22,7 @@ def test_params_are_what_conf_composes():
 
 
 @pytest.mark.parametrize("data", ("synthetic", "allencell"))
-@pytest.mark.parametrize("scale", ("smoke", "demo", "bench", "paper"))
+@pytest.mark.parametrize("scale", ("smoke", "demo", "desk", "bench", "paper"))
 def test_every_scale_plans_the_papers_runs(scale, data, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(compose([f"data={data}", f"scale={scale}", "ratio=[2,4,8]"]))
