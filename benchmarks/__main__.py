@@ -32,6 +32,9 @@ class Selection(Settings):
     """What to measure."""
 
     size: Literal[tuple(SIZES)] = Field(default="small", description=f"of networks and volumes: {', '.join(SIZES)}")
+    precision: Literal["mixed", "float32"] = Field(
+        default="mixed", description="of our networks; mixed: bfloat16 on CUDA, and to predict on a CPU that has it"
+    )
     only: tuple[Literal[tuple(CASES)], ...] = Field(default=tuple(CASES), description="what to measure", min_length=1)
 
 
@@ -63,7 +66,7 @@ def run(argv: Sequence[str]) -> None:
     if selection.size == "paper" and not torch.cuda.is_available():
         others = ", ".join(name for name in SIZES if name != "paper")
         raise SparseSSPError(f"size = 'paper': it needs a CUDA GPU, and torch sees none; allowed here: {others}")
-    machine = measure()
+    machine = measure(selection.precision)
     print(description(machine), file=sys.stderr if options.json else sys.stdout, flush=True)
     rows = []
     bar = tqdm(selection.only, unit="case")

@@ -94,10 +94,11 @@ class Row:
         return self.ours / self.floor if self.unit.endswith("/s") else self.floor / self.ours
 
 
-def _settings(method: str, topology: str, size: Size, depth: int) -> NetworkSettings:
+def _settings(method: str, topology: str, size: Size, depth: int, machine: Machine) -> NetworkSettings:
     groups = min(16, size.width)
     widths = {"width_3d": size.width, "width_2d": size.width, "groups": groups, "embedding": 8 * size.width}
-    return NetworkSettings(method=method, topology=topology, ratio=_RATIO, depth=depth, **widths)
+    varied = {"method": method, "topology": topology, "ratio": _RATIO, "depth": depth, "precision": machine.precision}
+    return NetworkSettings(**varied, **widths)
 
 
 def _batch(settings: NetworkSettings, size: Size) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,7 +128,7 @@ def _two_steps(build_step: Callable, settings: NetworkSettings, size: Size) -> N
 
 def train_step(method: str, topology: str, size: Size, machine: Machine) -> list[Row]:
     """Time and peak memory of a training step on a batch of mixed tasks."""
-    settings = _settings(method, topology, size, size.depth)
+    settings = _settings(method, topology, size, size.depth, machine)
     name = f"train step, {method} {topology}, {size.batch} x {size.depth}x{size.rows}x{size.rows}"
     weights = parameters(meta_network(settings))
     # In its own process, and before this one holds anything.
@@ -140,7 +141,9 @@ def train_step(method: str, topology: str, size: Size, machine: Machine) -> list
         step()
     pair = in_turns(*(partial(seconds, step) for step in steps), size.turns[0])
     # Backward takes two convolutions for each one forward; Adam reads all four numbers of a weight and writes three.
-    floor = max(3 * size.batch * operations(settings, size.rows)[0] / machine.flops, 28 * weights / machine.bandwidth)
+    floor = max(
+        3 * size.batch * operations(settings, size.rows)[0] / machine.training, 28 * weights / machine.bandwidth
+    )
     return [Row(name, "s", pair.ours, pair.baseline, pair.ratio, floor), memory]
 
 
@@ -162,7 +165,7 @@ def _write_fields(folder: Path, size: Size) -> None:
 def data(size: Size, machine: Machine) -> list[Row]:
     """Crops per second with nothing else to do, and the part of training that waits for them."""
     patch = Patch(size.depth, size.rows, "zyx")
-    settings = _settings("dodnet", "3d", size, size.depth)
+    settings = _settings("dodnet", "3d", size, size.depth, machine)
     with TemporaryDirectory() as name:
         volumes, views = Path(name) / "volumes", Path(name) / "views"
         _write_fields(Path(name), size)
@@ -216,7 +219,7 @@ def _waiting(load: Load, step: Step, batches: int) -> tuple[float, float]:
 def inference(method: str, tasks: int, size: Size, machine: Machine) -> list[Row]:
     """Prediction of one or several structures of a volume."""
     depth, window = size.window
-    settings = _settings(method, "3d", size, depth)
+    settings = _settings(method, "3d", size, depth, machine)
     planes, height, width = size.volume
     view = np.random.default_rng(0).standard_normal(size.volume, np.float32)[::_RATIO]
     network = build(settings).to(machine.device).eval()
@@ -238,7 +241,7 @@ def inference(method: str, tasks: int, size: Size, machine: Machine) -> list[Row
     )
     whole, head = operations(settings, window)
     # Of several structures only the head is computed again; nobody predicts several with a RepMode here.
-    floor = windows * (whole + (tasks - 1) * head) / machine.flops
+    floor = windows * (whole + (tasks - 1) * head) / machine.prediction
     what = "one structure" if tasks == 1 else f"{tasks} structures"
     name = f"predict {what}, {method} 3d, {planes}x{height}x{width}"
     return [Row(name, "s", pair.ours, pair.baseline, pair.ratio, floor)]

@@ -8,9 +8,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import seconds
-from sparsessp.config import NetworkSettings
-from sparsessp.device import default_device
-from sparsessp.profiling import cpu_name
+from sparsessp.config import ArchitectureSettings, NetworkSettings
+from sparsessp.device import cpu_name, default_device, precision
 from sparsessp.resources import meta_network
 
 _GEMM = {"cpu": 2048, "cuda": 8192}
@@ -24,33 +23,49 @@ class Machine:
 
     Attributes:
         device: Where networks are computed.
-        flops: Operations per second of a large matrix product, float32 on a CPU, bfloat16 on CUDA.
+        precision: Of our networks, as `config.ArchitectureSettings` has it.
+        training: Operations per second of a large matrix product in the numbers that ours is trained in.
+        prediction: And in those that it predicts in.
         bandwidth: Bytes per second, read and written, of a large copy on the device.
     """
 
     device: torch.device
-    flops: float
+    precision: str
+    training: float
+    prediction: float
     bandwidth: float
 
 
-def measure() -> Machine:
-    """Measure the default device."""
+def measure(wanted: str = "mixed") -> Machine:
+    """Measure the default device for networks of the `wanted` precision."""
     device = default_device()
-    size = _GEMM[device.type]
-    a = torch.randn(size, size, device=device, dtype=torch.float32 if device.type == "cpu" else torch.bfloat16)
     source = torch.zeros(_COPIED[device.type], device=device)
     target = torch.ones_like(source)
-    product, copy = (min(seconds(f) for _ in range(_TRIES)) for f in (lambda: a @ a, lambda: target.copy_(source)))
-    return Machine(device, 2 * size**3 / product, 2 * source.nbytes / copy)
+    copy = min(seconds(lambda: target.copy_(source)) for _ in range(_TRIES))
+    settings = ArchitectureSettings(precision=wanted)
+    rates = {name: _rate(device, name) for name in {precision(settings, device, g) for g in (True, False)}}
+    training, prediction = (rates[precision(settings, device, gradients)] for gradients in (True, False))
+    return Machine(device, wanted, training, prediction, 2 * source.nbytes / copy)
+
+
+def _rate(device: torch.device, numbers: str) -> float:
+    size = _GEMM[device.type]
+    a = torch.randn(size, size, device=device, dtype=getattr(torch, numbers))
+    return 2 * size**3 / min(seconds(lambda: a @ a) for _ in range(_TRIES))
 
 
 def description(machine: Machine) -> str:
     """Name the machine and its rates in two lines."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if machine.device.type == "cuda" else "no GPU"
+    settings = ArchitectureSettings(precision=machine.precision)
+    rates = ", ".join(
+        f"{rate / 1e9:.0f} GFLOP/s (matrix product, {precision(settings, machine.device, gradients)}, as {what})"
+        for what, gradients, rate in (("training", True, machine.training), ("prediction", False, machine.prediction))
+    )
     return (
         f"{cpu_name()}, {cores} cores, {torch.get_num_threads()} threads, {gpu}, torch {torch.__version__}\n"
-        f"{machine.flops / 1e9:.0f} GFLOP/s (matrix product), {machine.bandwidth / 1e9:.1f} GB/s (copy)"
+        f"{rates}, {machine.bandwidth / 1e9:.1f} GB/s (copy)"
     )
 
 

@@ -48,6 +48,7 @@ class TrainingParams(Settings):
     batch: int
     micro_batch: int | str
     checkpointing: bool
+    compile: bool
     patch: int
     gradient_clip: float
     learning_rate: float

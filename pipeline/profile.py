@@ -10,15 +10,14 @@ import sys
 from collections.abc import Sequence
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from pipeline.stage import PROFILE, main
 from sparsessp.arguments import parser, settings
 from sparsessp.config import ArchitectureSettings, InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.dataset import write_table
-from sparsessp.device import default_device
-from sparsessp.profiling import machine, profile
+from sparsessp.device import facts
+from sparsessp.profiling import profile
 from sparsessp.reporting.costs import COLUMNS
 from sparsessp.reporting.published import printed_ratios, rows
 from sparsessp.resources import macs, meta_network, module_macs, parameters
@@ -33,12 +32,8 @@ def run(arguments: Sequence[str]) -> None:
     architecture, training, inference = (
         settings(model, options) for model in (ArchitectureSettings, TrainingSettings, InferenceSettings)
     )
-    device = default_device()
     conditions = {
-        "machine": machine(device),
-        "device": device.type,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        **facts(architecture),
         "planes": architecture.depth,
         "window": inference.window,
         "batch": training.batch,

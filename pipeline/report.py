@@ -13,11 +13,13 @@ import pandas as pd
 from pipeline.data import MicroscopeSource
 from pipeline.grid import as_ratios, as_weights
 from pipeline.params import Params, read_params
-from pipeline.stage import PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES, baseline, failure, main, settled
+from pipeline.provenance import circumstances, inputs
+from pipeline.stage import DURATIONS, PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES, baseline, failure, main, settled
 from sparsessp.allencell.fingerprint import fingerprint
 from sparsessp.dataset import read_manifest, read_table
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.report import write_report
+from sparsessp.reporting.timings import Circumstances
 
 
 def labels(params: Params, manifest: pd.DataFrame) -> Labels:
@@ -72,7 +74,17 @@ def run(arguments: Sequence[str]) -> None:
     # Fields of one plate look alike, so the claims' bootstrap draws them together.
     plates = manifest.set_index("volume")["plate"].to_dict() if "plate" in manifest else None
     write_report(
-        REPORTS, experiments, RESULTS, labels(params, manifest), ceilings, found, PROFILE, reasons(params), plates
+        REPORTS,
+        experiments,
+        RESULTS,
+        labels(params, manifest),
+        ceilings,
+        found,
+        PROFILE,
+        reasons(params),
+        plates,
+        inputs(params),
+        Circumstances(circumstances(), DURATIONS),
     )
 
 

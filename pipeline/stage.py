@@ -17,6 +17,7 @@ VOLUMES = ARTIFACTS / "volumes"
 SPLIT = ARTIFACTS / "split.csv"
 RUNS = ARTIFACTS / "runs"
 RESULTS = ARTIFACTS / "results"
+DURATIONS = ARTIFACTS / "durations"
 PROFILE = ARTIFACTS / "profile" / "table6.csv"
 REPORTS = Path("reports")
 # No outputs: what DVC does not know.

@@ -13,17 +13,18 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
 from pipeline.code import BACKBONES, METHODS, ROOT, sources
-from pipeline.stage import RESULTS, RUNS, SPLIT, VOLUMES, main, scratch, views
+from pipeline.stage import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, main, scratch, views
 from sparsessp.arguments import parser, settings
 from sparsessp.checkpoints import save_model
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.dataset import MANIFEST, VIEWS, load_samples, write_table
-from sparsessp.device import default_device
+from sparsessp.device import default_device, facts
 from sparsessp.files import write_text
 from sparsessp.resources import describe
 from sparsessp.training import train
@@ -42,7 +43,7 @@ def state_folder(network: NetworkSettings, *others: TrainingSettings | Inference
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Train, then write the model, its history and what its network is."""
+    """Train, then write the model, its history, what its network is, and how long it took on what."""
     options = parser("pipeline.train", __doc__, NetworkSettings, TrainingSettings, InferenceSettings).parse_args(
         arguments
     )
@@ -53,9 +54,11 @@ def run(arguments: Sequence[str]) -> None:
     shutil.rmtree(RESULTS / network.name, ignore_errors=True)
     samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
     folder = state_folder(network, training, inference)
-    model, history = train(network, training, inference, *samples, folder)
+    model, history, seconds = train(network, training, inference, *samples, folder)
+    duration = {"seconds": round(seconds, 3), "finished": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **facts(network)}
     write_table(RUNS / network.name / "history.csv", history)
     write_text(RUNS / network.name / "network.json", json.dumps(describe(network, inference.window), indent=1) + "\n")
+    write_text(DURATIONS / f"{network.name}.json", json.dumps(duration, indent=1) + "\n")
     save_model(RUNS / network.name / "model.pt", model, {"training": training.model_dump()})
     shutil.rmtree(folder)
 

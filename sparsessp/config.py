@@ -199,7 +199,7 @@ class ExperimentSettings(Settings):
 
 
 class ArchitectureSettings(Settings):
-    """The size of a network, the same for every experiment of a scale."""
+    """The size of a network and its numbers, the same for every experiment of a scale."""
 
     depth: Positive = Field(default=32, description="planes of a patch, target grid")
     width_3d: Positive = Field(default=32, description="channels of the first level where it is 3D")
@@ -211,6 +211,10 @@ class ArchitectureSettings(Settings):
     repmode_kernel: Literal[3, 5] = Field(default=5, description="largest expert kernel of RepMode, voxels")
     backbone_divisor: Literal[1, 2, 4, 8, 16] = Field(
         default=1, description="what a backbone's channels and layers are divided by, where it has many"
+    )
+    precision: Literal["float32", "mixed"] = Field(
+        default="float32",
+        description="numbers of the convolutions; mixed: bfloat16 on CUDA, and for predictions on a CPU that has it",
     )
 
     @field_validator("repmode_kernel", "backbone_divisor", mode="before")
@@ -261,6 +265,7 @@ class TrainingSettings(Settings):
     checkpointing: bool = Field(
         default=False, description="recompute the blocks' features in the backward pass: less memory, more time"
     )
+    compile: bool = Field(default=False, description="torch.compile the network, where a compiler is at hand")
     patch: Positive = Field(default=128, description="rows and columns of a crop")
     learning_rate: float = Field(default=1.0e-4, gt=0, description="of Adam; the highest of the schedule")
     beta2: float = Field(default=0.999, gt=0, lt=1, description="of Adam: how long it remembers squared gradients")

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparsessp.device import autocast
 from sparsessp.networks.network import MultiNetwork, Network, specialised
 
 # Voxels of the windows that a device computes at once: on a CPU one of the paper's windows, which is as
@@ -48,7 +49,7 @@ def predict(
     Several are predicted in one pass: each window is computed once as far as no task conditions it.
 
     Args:
-        network: In any mode, on any device; bfloat16 autocast on CUDA, float32 on a CPU.
+        network: In any mode, on any device; in its own precision.
         view_dHW: Imaged planes, z-scored, plane j standing for planes j r to j r + r - 1.
         planes: Planes D of the prediction.
         task: Index of the structure, or of each of several.
@@ -104,12 +105,15 @@ def blend(
     total = torch.zeros(len(tasks), *(places[-1] + n for places, n in zip(grid, cut, strict=True)))
     device = next(network.parameters()).device
     predictors = _predictors(network, tasks)
-    for chosen in _batches(list(product(*grid)), max(1, _VOXELS_AT_ONCE[device.type] // weight.numel())):
-        boxes = [tuple(slice(k, k + n) for k, n in zip(place, cut, strict=True)) for place in chosen]
-        stack = torch.stack([view_at(place[0], *box[1:]) for place, box in zip(chosen, boxes, strict=True)])
-        for sums, patches in zip(total, _forward(predictors, stack.to(device)), strict=True):
-            for box, patch in zip(boxes, patches, strict=True):
-                sums[box] += weight * patch
+    at_once = max(1, _VOXELS_AT_ONCE[device.type] // weight.numel())
+    # Around the loop: a generator that entered them would lose the inner one at its first yield.
+    with torch.inference_mode(), autocast(network.settings, device):
+        for chosen in _batches(list(product(*grid)), at_once):
+            boxes = [tuple(slice(k, k + n) for k, n in zip(place, cut, strict=True)) for place in chosen]
+            stack = torch.stack([view_at(place[0], *box[1:]) for place, box in zip(chosen, boxes, strict=True)])
+            for sums, patches in zip(total, _forward(predictors, stack.to(device)), strict=True):
+                for box, patch in zip(boxes, patches, strict=True):
+                    sums[box] += weight * patch
     # Windows stand on a grid and their weight is a product over axes, so its sum is one too.
     for axis, (places, weight_N) in enumerate(zip(grid, weights, strict=True), start=1):
         summed = torch.zeros(total.shape[axis])
@@ -141,10 +145,8 @@ def _one(network: nn.Module, task: int, view_B1DHW: Tensor) -> list[Tensor]:
     return [network(view_B1DHW, torch.full((len(view_B1DHW),), task, device=view_B1DHW.device))]
 
 
-@torch.inference_mode()
 def _forward(predictors: Sequence[Predictor], view_BDHW: Tensor) -> Iterator[Tensor]:
     """Predictions of a batch of windows, task by task, each (B, D, H, W) float32 on the CPU."""
     for predictor in predictors:
-        with torch.autocast(view_BDHW.device.type, torch.bfloat16, enabled=view_BDHW.is_cuda):
-            for prediction_B1DHW in predictor(view_BDHW[:, None]):
-                yield prediction_B1DHW[:, 0].float().cpu()
+        for prediction_B1DHW in predictor(view_BDHW[:, None]):
+            yield prediction_B1DHW[:, 0].float().cpu()

@@ -1,6 +1,5 @@
 """What an iteration takes on this machine (Table 6): its time and its highest memory, measured."""
 
-import platform
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -17,7 +16,7 @@ from torch.nn import functional as F
 from torch.optim import Adam
 
 from sparsessp.config import NetworkSettings, TrainingSettings
-from sparsessp.device import default_device
+from sparsessp.device import autocast, default_device
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.blocks import ResidualBlock
 from sparsessp.networks.network import Network, specialised
@@ -53,7 +52,7 @@ class Profile:
 
     Attributes:
         inference: Of a forward pass of one patch, as whole volumes are predicted: RepMode's kernels are
-            merged before. bfloat16 autocast on CUDA, float32 on a CPU.
+            merged before. In the network's own precision.
         training: Of an optimiser step on one batch, the crops being there.
     """
 
@@ -80,19 +79,6 @@ def profile(network: NetworkSettings, training: TrainingSettings, window: int) -
             f"{network.name}: the measurement was ended, as happens when memory runs out; a smaller batch (now "
             f"{training.batch}), patch (now {training.patch}) or window (now {window}) needs less"
         ) from None
-
-
-def machine(device: torch.device) -> str:
-    """Name the processor or GPU that a device is."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
-
-
-def cpu_name() -> str:
-    """Name the processor, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _alone(device: torch.device, measure: Callable[..., Cost], *arguments: object) -> Cost:
@@ -150,7 +136,7 @@ def _inference(device: torch.device, settings: NetworkSettings, window: int) -> 
     network = Network(settings).to(device).eval()
     view = torch.zeros(1, 1, settings.depth // settings.ratio, window, window, device=device)
     task = torch.zeros(1, dtype=torch.int64, device=device)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    with torch.inference_mode(), autocast(settings, device):
         once = specialised(network, 0)
         return _cost(device, lambda: once(view, task))
 

@@ -10,7 +10,7 @@ from torch.optim import Adam
 from torch.utils.flop_counter import FlopCounterMode
 
 from sparsessp.config import NetworkSettings
-from sparsessp.device import default_device
+from sparsessp.device import autocast, default_device
 from sparsessp.networks.method import load_method
 from sparsessp.networks.network import Network
 from sparsessp.structures import STRUCTURES
@@ -146,7 +146,7 @@ def step_seconds(settings: NetworkSettings, batch: int, rows: int, steps: int = 
     times = []
     for _ in range(1 + steps):
         start = perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with autocast(settings, device, gradients=True):
             loss = F.mse_loss(network(view, task).float(), target)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -8,12 +8,14 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, lr_scheduler
@@ -24,7 +26,7 @@ from sparsessp import checkpoints
 from sparsessp.config import UNTRAINED, InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.crops import Crops, Patch
 from sparsessp.dataset import Sample
-from sparsessp.device import default_device
+from sparsessp.device import autocast, default_device
 from sparsessp.errors import SparseSSPError
 from sparsessp.inference import predict
 from sparsessp.metrics import score
@@ -37,6 +39,20 @@ HISTORY = ("structure", "iteration", "epoch", "training_mse", "validation_mse")
 _EXPLODED = 1e6
 
 
+class Trained(NamedTuple):
+    """A finished run.
+
+    Attributes:
+        model: At its best validation error, on the CPU.
+        history: One row per validation, columns `HISTORY`.
+        seconds: Spent on training and validation, over all sittings; what was lost to a kill is not counted.
+    """
+
+    model: Network | MultiNetwork
+    history: pd.DataFrame
+    seconds: float
+
+
 def train(
     network: NetworkSettings,
     training: TrainingSettings,
@@ -45,7 +61,7 @@ def train(
     validation_samples: Sequence[Sample],
     scratch: Path,
     progress: bool = True,
-) -> tuple[Network | MultiNetwork, pd.DataFrame]:
+) -> Trained:
     """Train what the settings name and return it at its best validation error.
 
     A method with a network per structure (Multi-Net) trains them one after the other, each on the
@@ -61,7 +77,7 @@ def train(
         progress: Whether to show a progress bar.
 
     Returns:
-        The network, on the CPU, and its history with the columns `HISTORY`.
+        The network, on the CPU, its history, and how long it took.
 
     Raises:
         SparseSSPError: The loss is no finite number, or a network has no volume to learn from.
@@ -72,12 +88,12 @@ def train(
             part.encoder.backbone.load(network.weights)
     if isinstance(model, Network):
         run = _Run(model, training, inference, train_samples, validation_samples, scratch / "state.pt", "all", progress)
-        return model, run.finish()
+        return Trained(model, run.finish(), run.seconds)
     present = [s for s in STRUCTURES if any(sample.task == s.task for sample in train_samples)]
     share = training
     if training.iterations is not None:
         share = training.model_copy(update={"iterations": math.ceil(training.iterations / len(present))})
-    histories = []
+    histories, seconds = [], 0.0
     for structure in present:
         own, judge = (
             [sample for sample in samples if sample.task == structure.task]
@@ -86,7 +102,8 @@ def train(
         state = scratch / f"{structure.key}.pt"
         run = _Run(model.networks[structure.task], share, inference, own, judge, state, structure.key, progress)
         histories.append(run.finish())
-    return model, pd.concat(histories, ignore_index=True)
+        seconds += run.seconds
+    return Trained(model, pd.concat(histories, ignore_index=True), seconds)
 
 
 def _scheduler(optimiser: Adam, schedule: str, steps: int) -> LRScheduler:
@@ -103,14 +120,14 @@ def optimiser(network: Network, training: TrainingSettings) -> Adam:
 
 
 def learn(
-    network: Network, adam: Adam, view: Tensor, target: Tensor, task: Tensor, micro_batch: int, clip: float = 0.0
+    network: nn.Module, adam: Adam, view: Tensor, target: Tensor, task: Tensor, micro_batch: int, clip: float = 0.0
 ) -> float:
     """Take one optimiser step on the mean squared error of a batch.
 
-    bfloat16 autocast on CUDA, float32 on a CPU. A loss that is no finite number, or has exploded, moves no weight.
+    In the precision of the network's settings. A loss that is no finite number, or has exploded, moves no weight.
 
     Args:
-        network: In training mode, on the device of the batch.
+        network: A `Network`, compiled or not, in training mode, on the device of the batch.
         adam: Its optimiser.
         view: (B, 1, depth / ratio, H, W).
         target: (B, 1, depth, H, W).
@@ -125,7 +142,7 @@ def learn(
     total = torch.zeros((), device=view.device)
     for parts in zip(*(whole.split(micro_batch) for whole in (view, target, task)), strict=True):
         part_view, part_target, part_task = parts
-        with torch.autocast(view.device.type, torch.bfloat16, enabled=view.is_cuda):
+        with autocast(network.settings, view.device, gradients=True):
             prediction = network(part_view, part_task)
         loss = F.mse_loss(prediction.float(), part_target) * (len(part_task) / len(task))
         loss.backward()
@@ -182,6 +199,9 @@ class _Run:
         self.best: dict[str, Tensor] = {}
         self.losses: list[float] = []
         self.micro_batch = training.crops_at_once
+        self.stepped: nn.Module = torch.compile(self.network) if training.compile else self.network
+        self.seconds = 0.0
+        self.since = perf_counter()
 
     def finish(self) -> pd.DataFrame:
         """Train to the end of the budget, load the best weights, return the history."""
@@ -201,6 +221,7 @@ class _Run:
                 if self.done % self.interval == 0 or self.done == self.budget:
                     self._validate()
                     self._save()
+        self._spent()
         self.network.load_state_dict(self.best)
         self.network.cpu().eval()
         return pd.DataFrame(self.history, columns=list(HISTORY))
@@ -222,8 +243,16 @@ class _Run:
         while True:
             try:
                 return learn(
-                    self.network, self.optimiser, view, target, task, self.micro_batch, self.training.gradient_clip
+                    self.stepped, self.optimiser, view, target, task, self.micro_batch, self.training.gradient_clip
                 )
+            except TorchDynamoException as error:
+                tqdm.write(
+                    f"{self.network.settings.name}: torch.compile failed, goes on without it "
+                    f"({str(error).strip().splitlines()[0]})",
+                    file=sys.stderr,
+                )
+                self.stepped = self.network
+                continue
             except torch.OutOfMemoryError as error:
                 if self.training.micro_batch != "auto" or self.micro_batch == 1:
                     raise self._too_large(error) from None
@@ -288,6 +317,7 @@ class _Run:
         """Keep all that the rest of the run depends on; crops depend on the step number alone."""
         content = {
             "done": self.done,
+            "seconds": self._spent(),
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -298,6 +328,12 @@ class _Run:
         checkpoints.save_state(self.state, content)
         self.saved = self.done
 
+    def _spent(self) -> float:
+        """Add the time since this was last asked."""
+        now = perf_counter()
+        self.seconds, self.since = self.seconds + now - self.since, now
+        return self.seconds
+
     def _resume(self) -> None:
         content = checkpoints.load_state(self.state)
         if content is None:
@@ -305,8 +341,7 @@ class _Run:
         self.network.load_state_dict(content["network"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.scheduler.load_state_dict(content["scheduler"])
-        self.done, self.history = content["done"], content["history"]
-        self.saved = self.done
+        self.done, self.history, self.seconds = content["done"], content["history"], content["seconds"]
         self.best_mse, self.best = content["best_mse"], content["best"]
         self.saved = self.done
         if self.progress:

@@ -115,7 +115,7 @@ def test_local_weights_are_taken_over(tmp_path, samples, backbone):
     source, trained = saved(tmp_path, backbone)
     settings = tiny(backbone, weights=source)
     training = TrainingSettings(iterations=1, batch=2, patch=24, learning_rate=1e-30)
-    model, _ = train(settings, training, InferenceSettings(window=32), samples, samples[:1], tmp_path / "s", False)
+    model, *_ = train(settings, training, InferenceSettings(window=32), samples, samples[:1], tmp_path / "s", False)
     backbone_ = model.encoder.backbone
     have, ours = trained.state_dict(), getattr(backbone_, "model", backbone_).state_dict()
     first = next(name for name in ours if name.endswith(("projection.weight", "conv1.weight")))

@@ -68,7 +68,7 @@ network = NetworkSettings(method="loud", topology="2d", backbone="dots", depth=8
                           embedding=64, backbone_divisor=8)
 training = TrainingSettings(iterations=30, batch=2, patch=24, learning_rate=3e-3, validate_every=10)
 samples = [make_field(0), make_field(3)]
-model, history = train(network, training, InferenceSettings(window=32), samples, samples[:1], Path("state"), False)
+model, history, _ = train(network, training, InferenceSettings(window=32), samples, samples[:1], Path("state"), False)
 print(*history["training_mse"])
 """
 

@@ -261,6 +261,7 @@ def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_pa
         "scores.csv",
         *(f"tables/{name}.{format}" for name in TABLES for format in ("csv", "tex")),
         "timings.csv",
+        "timings.html",
         "timings.md",
         "timings.svg",
     ]

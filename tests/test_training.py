@@ -30,7 +30,7 @@ WINDOWS = InferenceSettings(window=32, overlap=0.25)
 
 
 def run(tmp_path, samples, network=NETWORK, training=TRAINING, judges=None):
-    return train(network, training, WINDOWS, samples, judges or samples[:1], tmp_path, progress=False)
+    return train(network, training, WINDOWS, samples, judges or samples[:1], tmp_path, progress=False)[:2]
 
 
 class Interrupting(list):
@@ -163,7 +163,10 @@ def test_a_clipped_gradient_is_short_and_points_the_same_way(samples):
 def test_same_run_same_state(tmp_path, samples):
     for name in "ab":
         run(tmp_path / name, samples)
-    assert (tmp_path / "a" / "state.pt").read_bytes() == (tmp_path / "b" / "state.pt").read_bytes()
+        state = checkpoints.load(tmp_path / name / "state.pt")
+        assert state.pop("seconds") > 0
+        checkpoints.save(tmp_path / f"{name}.pt", state)
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
 
 
 @pytest.mark.gpu
@@ -214,3 +217,35 @@ def test_running_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(tmp_pa
     network.register_forward_pre_hook(lambda *_: narrow(None, [[0, 0]]))
     with pytest.raises(SparseSSPError, match="iteration 2 with micro_batch 1; set checkpointing to true or lower"):
         run_._step()
+
+
+def test_mixed_precision_trains_in_float32_on_a_cpu(tmp_path, samples):
+    """Where bfloat16 gradients are not sound; only the validation may differ."""
+    plain, mixed = (
+        run(tmp_path / precision, samples, NETWORK.model_copy(update={"precision": precision}))[1]
+        for precision in ("float32", "mixed")
+    )
+    assert plain["training_mse"].equals(mixed["training_mse"])
+    np.testing.assert_allclose(mixed["validation_mse"], plain["validation_mse"], rtol=0.01)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # what torch.compile imports
+def test_without_a_compiler_a_compiled_run_says_so_and_goes_on(tmp_path, samples, capfd, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (str(tmp_path / "no-such-compiler"),))
+    training = TRAINING.model_copy(update={"iterations": 2, "compile": True})
+    compiled, _ = run(tmp_path / "a", samples, training=training)
+    said = capfd.readouterr().err
+    assert "torch.compile failed, goes on without it" in said and "compiler" in said.lower()
+    plain, _ = run(tmp_path / "b", samples, training=training.model_copy(update={"compile": False}))
+    for (name, a), b in zip(compiled.state_dict().items(), plain.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_the_time_of_an_interrupted_run_is_that_of_both_sittings(tmp_path, samples):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, samples, judges=Interrupting(samples[:1]))
+    state = checkpoints.load(tmp_path / "state.pt")
+    checkpoints.save(tmp_path / "state.pt", {**state, "seconds": 1000.0})
+    trained = train(NETWORK, TRAINING, WINDOWS, samples, samples[:1], tmp_path, progress=False)
+    assert 1000 < trained.seconds < 1060

@@ -7,6 +7,7 @@ channels and the size of its level, so that the rest of the network sees the fiv
 """
 
 import importlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -35,7 +36,7 @@ class Tap:
     level: int
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """An image network whose maps become levels 2 to 5; `class Features` of a backbone's file.
 
     Args of its constructor:
@@ -46,12 +47,12 @@ class Backbone(nn.Module):
     taps: tuple[Tap, ...]
     """Its maps; levels 3, 4 and 5 have at least one each."""
 
+    @abstractmethod
     def forward(self, x_BCHW: Tensor) -> list[Tensor]:
         """Return the maps of an image of any size, in the order of `taps`; strides round sizes up."""
-        raise NotImplementedError
 
     def load(self, weights: str) -> None:
-        """Take trained weights over.
+        """Take trained weights over; a backbone that has none need not define it.
 
         Args:
             weights: A local file or folder, `hub` for the backbone's usual weights, or a name on the hub.
@@ -59,7 +60,7 @@ class Backbone(nn.Module):
         Raises:
             SparseSSPError: There are none, or they are those of another network.
         """
-        raise NotImplementedError
+        raise SparseSSPError(f"weights {weights!r}: this backbone takes no trained weights; allowed: none")
 
 
 class Lift(nn.Module):

@@ -1,9 +1,10 @@
 """What the backbones of Hugging Face transformers share; the library takes seconds to import, so only they do."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparsessp.networks.backbone import Backbone, Tap, adopted, resized
 from sparsessp.networks.weights import missing_extra, no_weights
@@ -64,12 +65,35 @@ class PlainTransformer(Pretrainable):
             intermediate_size=4 * hidden,
         )
 
+    @abstractmethod
     def tokens(self, x_BCHW: Tensor) -> list[Tensor]:
         """Return the tokens (B, 1 + N, C) after each of the layers `after`, the class's first."""
-        raise NotImplementedError
 
     def forward(self, x_BCHW: Tensor) -> list[Tensor]:
         """Return the four maps."""
         rows, columns = (-(-n // _STRIDE) for n in x_BCHW.shape[2:])
         x_BCHW = resized(x_BCHW, (rows * self.patch, columns * self.patch))
         return [t_BNC[:, 1:].transpose(1, 2).unflatten(2, (rows, columns)) for t_BNC in self.tokens(x_BCHW)]
+
+
+class VisionTransformer(PlainTransformer):
+    """ViT (Dosovitskiy et al., ICLR 2021), patches of 16 pixels."""
+
+    first = "embeddings.patch_embeddings.projection.weight"
+    size: dict[str, int]
+    """Channels `hidden`, `layers` and attention `heads`."""
+
+    def __init__(self, channels: int, divisor: int):
+        transformers = library()
+
+        def make(**size: int) -> nn.Module:
+            config = transformers.ViTConfig(image_size=128, patch_size=self.patch, **size)
+            return transformers.ViTModel(config, add_pooling_layer=False)
+
+        super().__init__(channels, divisor, make, **self.size)
+        self.model.layernorm = nn.Identity()  # of the last layer alone, which is tapped before it
+
+    def tokens(self, x_BCHW: Tensor) -> list[Tensor]:
+        """Return the tapped layers' tokens."""
+        states = self.model(x_BCHW, output_hidden_states=True, interpolate_pos_encoding=True).hidden_states
+        return [states[k] for k in self.after]

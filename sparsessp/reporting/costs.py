@@ -10,7 +10,7 @@ from sparsessp.reporting.published import MEASURED, printed_ratios, published, r
 
 COUNTED = ("experiment", "gmacs", "module_gmacs", "parameters")
 # Where and on what it was measured, the same in all rows.
-CONDITIONS = ("machine", "device", "threads", "torch", "planes", "window", "batch", "patch")
+CONDITIONS = ("machine", "device", "threads", "torch", "precision", "planes", "window", "batch", "patch")
 COLUMNS = (*COUNTED, *MEASURED, *CONDITIONS)
 
 

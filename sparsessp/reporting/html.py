@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 
 _ASSETS = Path(__file__).parent / "assets"
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
+_TWINS = {"README": "index", "timings": "timings"}
 _CELL = re.compile(r"<td([^>]*)>(.*?)</td>")
 # Ours, then the paper's: abreast in brackets, or below in small letters.
 _PAIR = re.compile(r"(.+?)(?: <em>\((.+?)\)</em>|<br><sub><em>(.+?)</em></sub>)")
@@ -28,6 +29,8 @@ def html_page(markdown: str, files: Mapping[str, bytes]) -> str:
     """
     body = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
     body = re.sub(r"<!--.*?-->\n?", "", body, flags=re.DOTALL)
+    # The pages of the report have twins of both kinds.
+    body = re.sub(r'href="(README|timings)\.md', lambda found: f'href="{_TWINS[found[1]]}.html', body)
     title = re.sub("<.*?>", "", re.search(r"<h1>(.*?)</h1>", body)[1])
     contents = "".join(
         f'<li><a href="#{anchor(text)}">{text}</a></li>\n' for text in re.findall(r"<h2>(.*?)</h2>", body)

@@ -56,6 +56,7 @@ def what_was_run(labels: Labels, missing: Sequence[str]) -> str:
         f"| training crop | {planes} × {height} × {width} voxels (paper: 32 × 128 × 128) |",
         f"| sparsity ratios | {', '.join(str(ratio) for ratio in labels.ratios)} (paper: 2, 4, 8) |",
         f"| missing runs | {gaps} |",
+        "| machine, duration, versions | [on a page of their own](timings.md), written by each run |",
     ]
     return "\n".join(lines)
 

@@ -51,6 +51,7 @@ def page(
     present: Sequence[str],
     reasons: Mapping[str, str] = MappingProxyType({}),
     drawings: Sequence[Drawing] = (),
+    provenance: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The whole page as Markdown.
 
@@ -63,6 +64,7 @@ def page(
             `claims`, from claims.py; `fingerprint` too if the data are the paper's.
         drawings: Figures from gallery.py.
         reasons: Why declared runs failed, by name, as far as it is known.
+        provenance: What decided the results, name -> text.
     """
     declared = [*experiments, *(linear(ratio) for ratio in labels.ratios)]
     missing = [name for name in declared if name not in present]
@@ -98,7 +100,9 @@ def page(
     for drawing in drawings:
         parts += [f"## {drawing.title}", _drawing(drawing)]
     parts += ["## All runs", _runs_caption(labels), _runs(tables["runs"])]
-    parts += [_missing(missing, undeclared, reasons), _REPRODUCE]
+    parts += [_missing(missing, undeclared, reasons), "## Provenance", _PROVENANCE]
+    parts += [markdown(["Input", ""], list(provenance.items()), 2)] if provenance else []
+    parts.append(_REPRODUCE)
     return "\n\n".join(parts) + "\n"
 
 
@@ -347,6 +351,10 @@ def _reason(text: str | None) -> str:
     line = " ".join(text.split())
     return f"failed: `{line.replace('`', chr(39))}`"
 
+
+_PROVENANCE = """\
+The same inputs give this page byte by byte. The machine, durations, installed versions, git revision and date are on \
+[a page of their own](timings.md), which is not in git: `dvc repro` writes it."""
 
 _REPRODUCE = """\
 ## Reproduce

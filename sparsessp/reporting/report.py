@@ -16,6 +16,7 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.files import whole
 from sparsessp.reporting.claims import claims
 from sparsessp.reporting.costs import read_profile, table6, timings
+from sparsessp.reporting.durations import Circumstances, read_durations
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.figures import figure4, render
 from sparsessp.reporting.gallery import gallery
@@ -30,6 +31,8 @@ from sparsessp.reporting.scores import linear, load_scores, mean, over_seeds, su
 from sparsessp.reporting.tables import COMPARISONS, baseline, comparison, csv_text, table7
 from sparsessp.reporting.timings import timings_page
 
+_UNKNOWN = Circumstances()
+
 
 def write_report(
     reports: Path,
@@ -41,11 +44,13 @@ def write_report(
     profile: Path | None = None,
     reasons: Mapping[str, str] = MappingProxyType({}),
     clusters: Mapping[str, str] | None = None,
+    provenance: Mapping[str, str] = MappingProxyType({}),
+    circumstances: Circumstances = _UNKNOWN,
 ) -> None:
     """Write `README.md`, `index.html`, `metrics.json`, `scores.csv`, `tables/*.{csv,tex}`, `figures/*`, `timings.*`.
 
     Every file is replaced in one step; other files in the folder stay as they are. The same scores
-    and labels give the same bytes, on any machine; in the timings, the same profile does.
+    and labels give the same bytes, on any machine; in the timings, the same profile and circumstances do.
 
     Args:
         reports: Folder to write into.
@@ -58,6 +63,8 @@ def write_report(
         profile: What the profile stage wrote; without it Table 6 and the timings are dashes.
         reasons: Why runs without scores failed, by name, as far as it is known.
         clusters: Volume -> what it is drawn together with in the claims' bootstrap, such as its plate.
+        provenance: What decided the results, name -> text.
+        circumstances: What is told in the timings alone.
 
     Raises:
         SparseSSPError: No declared run has scores, a file is malformed, or scores are not those of
@@ -103,12 +110,16 @@ def write_report(
     clock = cost_figure(
         measured_costs(costs, summary), (2,), "infer_s_per_iter", "seconds of an inference iteration, measured here"
     )
-    _replace(reports / "timings.svg", render(clock, "svg"))
+    picture = render(clock, "svg")
+    _replace(reports / "timings.svg", picture)
     _replace(reports / "timings.csv", measured.to_csv(index=False, lineterminator="\n").encode())
-    _replace(reports / "timings.md", timings_page(measured, labels).encode())
+    durations = read_durations(circumstances.durations, experiments)
+    clock_page = timings_page(measured, labels, durations, circumstances.facts, len(experiments))
+    _replace(reports / "timings.md", clock_page.encode())
+    _replace(reports / "timings.html", html_page(clock_page, {"timings.svg": picture}).encode())
     _replace(reports / "metrics.json", _metrics(runs).encode())
     _replace(reports / "scores.csv", _volume_scores(scores).encode())
-    text = page(labels, experiments, summary, tables, list(runs.index), reasons, drawings)
+    text = page(labels, experiments, summary, tables, list(runs.index), reasons, drawings, provenance)
     _replace(reports / "README.md", text.encode())
     for name, table in latex_tables(text).items():
         _replace(reports / "tables" / f"{name}.tex", table.encode())

@@ -1,7 +1,10 @@
-"""`reports/timings.md`: Table 6's time and memory, as measured on the machine that ran the pipeline."""
+"""`reports/timings.md`: what depends on the machine: durations, versions, and Table 6's time and memory."""
+
+from collections.abc import Mapping
 
 import pandas as pd
 
+from sparsessp.reporting.durations import circumstances, training_times
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.markdown import DASH, markdown
 from sparsessp.reporting.published import MEASURED
@@ -19,12 +22,32 @@ _MEMORY = {
 }
 
 
-def timings_page(frame: pd.DataFrame, labels: Labels) -> str:
-    """The whole page as Markdown; frame from `costs.timings`."""
+def timings_page(
+    frame: pd.DataFrame, labels: Labels, durations: pd.DataFrame, facts: Mapping[str, str], declared: int
+) -> str:
+    """The whole page as Markdown.
+
+    Args:
+        frame: From `costs.timings`.
+        labels: What was run.
+        durations: From `read_durations`.
+        facts: Circumstances of this report, name -> text.
+        declared: Trainings that were to be done.
+    """
     parts = [
-        "# Table 6: time and memory, as measured here",
-        "<!-- Written by the report stage from the profile stage's measurements. Do not edit. -->",
-        "Not in git, for another machine gives other numbers; what is counted is in [Table 6](README.md#table-6).",
+        "# SparseSSP: time, memory and the machine",
+        "<!-- Written by the report stage from what the train and profile stages measured. Do not edit. -->",
+        "Not in git, for another machine gives other numbers. The results are [on their own page](README.md).",
+        "## The run",
+        f"{labels.setting[0].upper()}{labels.setting[1:]}.",
+        circumstances(facts, durations, declared),
+        "## Trainings",
+        "**Seconds of a training**, validation included, mean over the runs of a method and topology "
+        f"({labels.setting}). All: of all trainings of a line. What a kill made a training do twice is not counted. "
+        f"{DASH}: no result.",
+        training_times(durations),
+        "## Table 6, measured",
+        "What is counted, and so the same everywhere, is in [Table 6](README.md#table-6).",
         _conditions(frame.iloc[0], labels),
         _LIMITS,
         f"**Time and memory of an iteration, r = 2, prefix interpolation** (scale {labels.scale}). Ours first, *the "
@@ -47,7 +70,7 @@ def _conditions(first: pd.Series, labels: Labels) -> str:
         "| What was measured | |",
         "| :-- | :-- |",
         f"| machine | {given['machine']}, device {device}, {given['threads']} CPU threads (paper: RTX 3090) |",
-        f"| torch | {given['torch']}, {'bfloat16 autocast' if device == 'cuda' else 'float32'} |",
+        f"| torch | {given['torch']}, {given['precision']} |",
         f"| networks | width {labels.width_3d} in 3D and {labels.width_2d} in 2D (paper: 32), "
         f"RepMode kernel {labels.repmode_kernel} (paper: 5) |",
         f"| inference iteration | one patch of {patch}, forward; RepMode's kernels merged before |",

@@ -1,0 +1,76 @@
+"""Where a report comes from: its inputs, the same on every machine, and the circumstances, which are not."""
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pipeline.params import PARAMS, Params
+from pipeline.stage import SPLIT, VOLUMES
+from sparsessp.dataset import MANIFEST
+from sparsessp.files import sha256
+
+PINS = Path("requirements.lock")
+# Those whose version may move a score, then what runs the pipeline.
+PACKAGES = ("torch", "numpy", "scipy", "transformers", "tifffile", "pandas", "dvc")
+# What a run writes itself does not make its revision another one.
+_OWN = (":!reports", ":!dvc.lock")
+
+
+def inputs(params: Params) -> dict[str, str]:
+    """What decided the results: checksums, seeds and pinned versions, in Markdown."""
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", PINS.read_text(encoding="utf-8"), re.MULTILINE))
+    files = {
+        f"settings, `{PARAMS}`": PARAMS,
+        "volumes, `manifest.csv` with the checksum of each": VOLUMES / MANIFEST,
+        "split of the volumes, `split.csv`": SPLIT,
+        f"packages, `{PINS}`": PINS,
+    }
+    return {
+        **{name: f"sha256 `{sha256(path)}`" for name, path in files.items()},
+        "pinned versions": ", ".join(f"{name} {pins[name]}" for name in PACKAGES if name in pins),
+        "seeds": ", ".join(map(str, params.seeds)),
+        "everything else": "`dvc.lock` has the checksum of every input and output, source files too",
+    }
+
+
+def circumstances() -> dict[str, str]:
+    """Where and when the report was written, in Markdown."""
+    return {
+        "git revision": revision(),
+        "report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "system": f"{platform.system()} {platform.machine()}, {_cores()} CPU cores, Python {platform.python_version()}",
+        "packages": ", ".join(f"{name} {found}" for name, found in _installed().items()),
+    }
+
+
+def revision() -> str:
+    """The commit that is checked out, and whether tracked files differ from it; a dash where git cannot tell."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_OWN)
+    except (OSError, subprocess.CalledProcessError):
+        return "–"
+    return f"`{commit}`{', with changes that are not committed' if changed else ''}"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _installed() -> Mapping[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue  # the extra `backbones` is not for everyone
+    return found
