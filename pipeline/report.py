@@ -17,9 +17,9 @@ from pipeline.provenance import circumstances, inputs
 from pipeline.stage import DURATIONS, PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES, baseline, failure, main, settled
 from sparsessp.allencell.fingerprint import fingerprint
 from sparsessp.dataset import read_manifest, read_table
+from sparsessp.reporting.durations import Circumstances
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.report import write_report
-from sparsessp.reporting.timings import Circumstances
 
 
 def labels(params: Params, manifest: pd.DataFrame) -> Labels:
