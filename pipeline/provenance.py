@@ -17,8 +17,8 @@ from sparsessp.files import sha256
 PINS = Path("requirements.lock")
 # Those whose version may move a score, then what runs the pipeline.
 PACKAGES = ("torch", "numpy", "scipy", "transformers", "tifffile", "pandas", "dvc")
-# What a run writes itself does not make its revision another one.
-_OWN = (":!reports", ":!dvc.lock")
+# What a run writes itself, and its settings, whose checksum is told, do not make its revision another one.
+_OWN = (":!reports", ":!dvc.lock", f":!{PARAMS}")
 
 
 def inputs(params: Params) -> dict[str, str]:

@@ -72,14 +72,14 @@ def test_a_revision_with_changes_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert revision() == "–"
     (tmp_path / "reports").mkdir()
-    for name in ("code.py", "dvc.lock", "reports/README.md"):
+    for name in ("code.py", "dvc.lock", "params.yaml", "reports/README.md"):
         (tmp_path / name).write_text("1")
     sh(tmp_path, "git", "init", "-q")
     sh(tmp_path, "git", "add", ".")
     sh(tmp_path, "git", "-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "one")
     commit = sh(tmp_path, "git", "rev-parse", "HEAD").stdout.strip()
-    (tmp_path / "dvc.lock").write_text("2")
-    (tmp_path / "reports" / "README.md").write_text("2")
+    for name in ("dvc.lock", "params.yaml", "reports/README.md"):
+        (tmp_path / name).write_text("2")
     assert revision() == f"`{commit}`"
     (tmp_path / "code.py").write_text("2")
     assert revision() == f"`{commit}`, with changes that are not committed"
