@@ -362,7 +362,7 @@ def test_seeds_are_one_number_with_its_standard_deviation(tmp_path):
     assert summary.at[TGNET, (DELTA_IMP, "R2_sd")] == pytest.approx(100 / 3)
     write_report(tmp_path / "reports", {name: {"ratio": 2} for name in names}, results, labels(seeds=3))
     text = (tmp_path / "reports" / "README.md").read_text()
-    assert ".4000 ± .2000" in text and "6 of 6 declared runs" in text
+    assert ".4000 ± .2000" in text and "**6 of 6** declared runs" in text
     table = pd.read_csv(tmp_path / "reports" / "tables" / "table3.csv").query("ratio2_experiment == @TGNET")
     assert table["ratio2_R2"].item() == 0.4 and table["ratio2_R2_sd"].item() == 0.2
     assert f"{TGNET}-s7" in json.loads((tmp_path / "reports" / "metrics.json").read_text())

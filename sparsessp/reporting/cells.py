@@ -17,6 +17,8 @@ GROUP_NAMES = {
     STRUCTURE_MEAN: "Mean of structures",
     DELTA_IMP: "ΔImp (%)",
 }
+# A mark beside the word, so that a column of verdicts can be read at a glance.
+VERDICTS = {"supported": "✓", "contradicted": "✗", "undecided": "~", "not run": DASH}
 
 
 def best_of(column: pd.Series, header: str) -> float:
@@ -49,6 +51,11 @@ def _cell(value: float, header: str, best: float) -> str:
 def score(value: float, places: int = 4) -> str:
     """A number at these places, or a dash where there is none."""
     return number(value, places) or DASH
+
+
+def verdict(name: str) -> str:
+    """A verdict with its mark, bold if the claim was decided."""
+    return f"{VERDICTS[name]} **{name}**" if name in ("supported", "contradicted") else f"{VERDICTS[name]} {name}"
 
 
 def symbol(metric: str) -> str:

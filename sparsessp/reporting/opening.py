@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from sparsessp.reporting.cells import GROUP_NAMES, score
+from sparsessp.reporting.cells import GROUP_NAMES, VERDICTS, score
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.scores import BASE, linear, mean, setting
 from sparsessp.reporting.tables import TGNET
@@ -14,26 +14,37 @@ _BUDGETED = {"3d": "3D", "2d": "2D", "2to3d": "2-to-3D", "3to2d": "3-to-2D", "mu
 
 
 def headline(
-    labels: Labels, experiments: Mapping[str, Mapping[str, Any]], summary: pd.DataFrame, present: Sequence[str]
+    labels: Labels,
+    experiments: Mapping[str, Mapping[str, Any]],
+    summary: pd.DataFrame,
+    claims: pd.DataFrame,
+    present: Sequence[str],
 ) -> str:
-    """R2 at each ratio beside its references, and how many runs there are; arguments as of `page.page`."""
-    lines = [f"R² on the {labels.test} test volumes of the **{labels.data}**, scale {labels.scale}:", ""]
+    """R2 at each ratio beside its references, how many runs and which verdicts there are; arguments as of `page.page`.
+
+    Each entry of the list starts with its number in bold, which the HTML page shows large.
+    """
+    lines = [f"Results on the {labels.test} test volumes of the **{labels.data}**, scale {labels.scale}:", ""]
     base = score(mean(summary, BASE, "R2"))
     for ratio in labels.ratios:
         ours = score(mean(summary, f"{TGNET}-r{ratio}", "R2"))
         floor = score(mean(summary, linear(ratio), "R2"))
         planes = {1: "every plane", 2: "every second plane"}.get(ratio, f"every {ratio}th plane")
-        lines.append(
-            f"- **r = {ratio}** ({planes} imaged): TGNet 3-to-2D **{ours}**, against {floor} for a per-voxel "
-            f"linear regression on the same brightfield, and {base} for Multi-Net on all planes (r = 1)."
-        )
+        lines += [
+            f"- **{ours}** R² of TGNet 3-to-2D at r = {ratio}, {planes} imaged",
+            f"  - {floor} for a per-voxel linear regression on the same brightfield",
+            f"  - {base} for Multi-Net on all planes (r = 1)",
+        ]
     runs = [name for name in experiments if name in present]
-    lines += ["", f"{len(runs)} of {len(experiments)} declared runs have scores."]
+    lines.append(f"- **{len(runs)} of {len(experiments)}** declared runs have scores")
     pairs = [(name, linear(experiments[name]["ratio"])) for name in runs]
     comparable = [(name, floor) for name, floor in pairs if floor in summary.index]
     above = sum(mean(summary, setting(name), "R2") > mean(summary, floor, "R2") for name, floor in comparable)
     if comparable:
-        lines[-1] += f" {above} of {len(comparable)} have a higher R² than the linear regression at their ratio."
+        lines.append(f"  - {above} of {len(comparable)} have a higher R² than the linear regression at their ratio")
+    supported, *others = ((claims["verdict"] == verdict).sum() for verdict in VERDICTS)
+    lines.append(f"- **{supported} of {len(claims)}** [claims of the paper](#claims) supported on these networks")
+    lines += [f"  - {count} {verdict}" for count, verdict in zip(others, list(VERDICTS)[1:], strict=True)]
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from sparsessp.allencell.fingerprint import TOLERANCE
-from sparsessp.reporting.cells import GROUP_NAMES, best_of, pair, score, symbol
+from sparsessp.reporting.cells import GROUP_NAMES, best_of, pair, score, symbol, verdict
 from sparsessp.reporting.claims import caption
 from sparsessp.reporting.gallery import NOTHING, Drawing
 from sparsessp.reporting.labels import DINOV2, Labels
@@ -72,7 +72,7 @@ def page(
     parts = [
         "# SparseSSP: results",
         "<!-- Written by the report stage from the scores of the declared runs. Do not edit. -->",
-        headline(labels, experiments, summary, present),
+        headline(labels, experiments, summary, tables["claims"], present),
         what_was_run(labels, missing),
         limits(labels, tables.get("fingerprint")),
         *_fingerprint(tables.get("fingerprint")),
@@ -175,13 +175,12 @@ def _claims(frame: pd.DataFrame) -> str:
     headers = ["Claim", "Source", "Verdict", "Effect", "95 % interval", "*Paper*", "Compared", "Seeds", "p, Holm"]
     lines = []
     for row in frame.itertuples():
-        verdict = f"**{row.verdict}**" if row.verdict in ("supported", "contradicted") else row.verdict
         note = f"<br><sub>{row.note}</sub>" if isinstance(row.note, str) else ""
         unit = "" if row.unit == "R2" else f"<br><sub>{row.unit}</sub>".replace("R2", "R²")
         between = DASH if pd.isna(row.low) else f"{row.low:z.4f} to {row.high:z.4f}"
         counts = [f"{row.comparisons} of {row.possible}", DASH if pd.isna(row.seeds) else f"{row.seeds:.0f}"]
         cells = [score(row.effect) + unit, between, f"*{score(row.paper_effect)}*", *counts, score(row.p_holm)]
-        lines.append([row.claim, row.source, verdict + note, *cells])
+        lines.append([row.claim, row.source, verdict(row.verdict) + note, *cells])
     return markdown(headers, lines, 3)
 
 
