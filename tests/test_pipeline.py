@@ -38,6 +38,14 @@ def test_every_scale_plans_the_papers_runs(scale, data, tmp_path):
     assert {"tgnet-3to2d-prefix-r8", "dodnet-3to2d-prefix-proj2d-r4", "multinet-3d-prefix-r1"} <= set(names)
 
 
+def test_the_main_plan_is_what_tables_1_to_3_and_7_need(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(compose(["plan=main", "ratio=[2,8]"]))
+    needed = {row.experiment(r) for table in (1, 2, 3, 7) for row in rows(table) for r in {*printed_ratios(row)} - {4}}
+    dense = {"repmode-3d-prefix-r1", "tgnet-3to2d-prefix-r1"}  # of Figures 4 and 5
+    assert set(read_params(path).experiments) == needed | dense
+
+
 @pytest.mark.parametrize(
     ("override", "allowed"),
     (
