@@ -106,17 +106,7 @@ def write_report(
         _replace(reports / name, image)
     for name, frame in tables.items():
         _replace(reports / "tables" / f"{name}.csv", csv_text(frame).encode())
-    measured = timings(costs, labels)
-    clock = cost_figure(
-        measured_costs(costs, summary), (2,), "infer_s_per_iter", "seconds of an inference iteration, measured here"
-    )
-    picture = render(clock, "svg")
-    _replace(reports / "timings.svg", picture)
-    _replace(reports / "timings.csv", measured.to_csv(index=False, lineterminator="\n").encode())
-    durations = read_durations(circumstances.durations, experiments)
-    clock_page = timings_page(measured, labels, durations, circumstances.facts, len(experiments))
-    _replace(reports / "timings.md", clock_page.encode())
-    _replace(reports / "timings.html", html_page(clock_page, {"timings.svg": picture}).encode())
+    _write_timings(reports, costs, summary, labels, experiments, circumstances)
     _replace(reports / "metrics.json", _metrics(runs).encode())
     _replace(reports / "scores.csv", _volume_scores(scores).encode())
     text = page(labels, experiments, summary, tables, list(runs.index), reasons, drawings, provenance)
@@ -124,6 +114,28 @@ def write_report(
     for name, table in latex_tables(text).items():
         _replace(reports / "tables" / f"{name}.tex", table.encode())
     _replace(reports / "index.html", html_page(text, images).encode())
+
+
+def _write_timings(
+    reports: Path,
+    costs: pd.DataFrame,
+    summary: pd.DataFrame,
+    labels: Labels,
+    experiments: Mapping[str, Mapping[str, Any]],
+    circumstances: Circumstances,
+) -> None:
+    """Write what depends on the machine: `timings.csv`, `.svg`, `.md` and `.html`."""
+    measured = timings(costs, labels)
+    clock = cost_figure(
+        measured_costs(costs, summary), (2,), "infer_s_per_iter", "seconds of an inference iteration, measured here"
+    )
+    picture = render(clock, "svg")
+    durations = read_durations(circumstances.durations, experiments)
+    text = timings_page(measured, labels, durations, circumstances.facts, len(experiments))
+    _replace(reports / "timings.svg", picture)
+    _replace(reports / "timings.csv", measured.to_csv(index=False, lineterminator="\n").encode())
+    _replace(reports / "timings.md", text.encode())
+    _replace(reports / "timings.html", html_page(text, {"timings.svg": picture}).encode())
 
 
 def _structures(scores: pd.DataFrame) -> dict[str, str]:
