@@ -178,3 +178,11 @@ def test_claims_are_blocks_on_a_phone_and_nothing_is_wider_than_the_screen(repor
     )
     title, _ = browse(frame, tmp_path)
     assert json.loads(title) == {"display": display, "scrolls": False, "grouped": True, "wide": False}
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on PATH")
+def test_a_table_without_rows_stops_no_script(tmp_path):
+    head = "| Network | R² |\n| :-- | --: |\n"
+    _, document = browse(html_page(f"# A\n\n{head}\n{head}| a | 1 |\n| b | 2 |\n| c | 3 |\n", {}), tmp_path)
+    assert document.count('<button type="button">') == 2
+    assert re.search(r'<button id="theme" type="button">', document)

@@ -14,6 +14,7 @@ from string import Template
 from markdown_it import MarkdownIt
 
 from sparsessp.reporting.cells import VERDICTS
+from sparsessp.reporting.markdown import DASH
 
 _ASSETS = Path(__file__).parent / "assets"
 # First column of the table whose cells are sentences: on a narrow screen each of its rows becomes a block.
@@ -22,6 +23,8 @@ _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 _TWINS = {"README": "index", "timings": "timings"}
 _HEAD = re.compile(r"<th[^>]*>(.*?)</th>")
 _CELL = re.compile(r"<td([^>]*)>(.*?)</td>")
+# A labelled cell that holds nothing but a dash.
+_NONE = re.compile(rf"(<td data-label[^>]*)(>(?:<em>)?{DASH}(?:</em>)?</td>)")
 # A cell that starts with a verdict's mark.
 _MARK = re.compile(rf"<td>([{''.join(VERDICTS.values())}]) (?=\S)")
 # Ours, then the paper's: abreast in brackets, or below in small letters.
@@ -81,7 +84,7 @@ def _table(text: str) -> str:
     if heads[0] == _STACKED:
         names = cycle(heads)
         text = re.sub("<td", lambda _: f'<td data-label="{next(names)}"', text)
-        text = text.replace("<table>", '<table class="stacked">')
+        text = _NONE.sub(r'\1 class="none"\2', text).replace("<table>", '<table class="stacked">')
     return f'<div class="scroll" tabindex="0" role="region" aria-label="table">{text}</div>'
 
 

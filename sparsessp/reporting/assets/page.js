@@ -8,7 +8,7 @@ const value = (row, column) => {
 const compare = (a, b) => typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
 const missing = (x) => x === "–" || x === "";
 for (const table of document.querySelectorAll("main table")) {
-  if (table.tBodies[0].rows.length < 3 || !table.tHead.rows[0].cells[1].textContent.trim()) continue;
+  if (!(table.tBodies[0]?.rows.length >= 3) || !table.tHead.rows[0].cells[1]?.textContent.trim()) continue;
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
