@@ -214,8 +214,8 @@ data of this run. All: every convolution, linear layer and matrix product. By ty
 the tool thop counts, to which kernels computed in the network (RepMode's) are invisible. *Paper:* as printed. ÷ 3D: \
 ratio to the 3D row of the same method. The paper's numbers are near ours for DoDNet, whose 3D row is thop's count; \
 those of RepMode and TSNs no count of ours gives. TSNs have ResNet18 as 2D encoder, as in \
-Table 5. Time and memory, beside the paper's, are in [timings.md](timings.md), which is not in git, for another \
-machine gives other numbers: `dvc repro` writes it on yours. {DASH}: no result. {table_files("table6")}"""
+Table 5. Time and memory, beside the paper's, are on [a page of their own](timings.md), which is not in git, for \
+another machine gives other numbers: `dvc repro` writes it on yours. {DASH}: no result. {table_files("table6")}"""
 
 
 def _table6(frame: pd.DataFrame) -> str:
