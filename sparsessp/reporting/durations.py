@@ -68,6 +68,8 @@ def circumstances(facts: Mapping[str, str], durations: pd.DataFrame, declared: i
 
 def training_times(durations: pd.DataFrame) -> str:
     """Table of the time of a training by method (rows) and topology (columns), mean over its runs."""
+    if durations.empty:
+        return "No training has left its duration here."
     lines = []
     for method, rows in durations.groupby("method"):
         by_topology = rows.groupby("topology")["seconds"].mean()
