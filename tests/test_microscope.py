@@ -98,7 +98,7 @@ def test_a_failed_run_leaves_no_manifest(catalogue, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"size": "huge"}, "size 'huge' is unknown; allowed: tiny, small, medium, large"),
+        ({"size": "huge"}, "size 'huge' is unknown; allowed: tiny, small, moderate, medium, large"),
         ({"structures": []}, "structures is empty; allowed: actin_filament, "),
         ({"structures": ["dna", "vacuole"]}, "structure 'vacuole' is unknown; allowed: actin_filament, "),
         ({"workers": 0}, "workers = 0; allowed: 1 or more"),
