@@ -36,10 +36,14 @@ def precision(settings: ArchitectureSettings, device: torch.device, gradients: b
         return "float32"
     if device.type == "cuda":
         return "bfloat16"
+    return "bfloat16" if half_able(settings) and not gradients else "float32"
+
+
+def half_able(settings: ArchitectureSettings) -> bool:
+    """Whether mixed precision is wanted, and this machine's CPU multiplies in bfloat16; others emulate it, slowly."""
     capabilities = torch.cpu.get_capabilities()
-    # Others emulate it, which takes longer than float32.
     able = any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
-    return "bfloat16" if able and not gradients else "float32"
+    return able and settings.precision == "mixed"
 
 
 def autocast(settings: ArchitectureSettings, device: torch.device, gradients: bool = False) -> torch.autocast:

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings, NetworkSettings
 from sparsessp.errors import SparseSSPError
-from sparsessp.networks.blocks import convolve, fold, one_hot, reaching, thinned, unfold
+from sparsessp.networks.blocks import fold, one_hot, unfold
+from sparsessp.networks.convolution import convolve, reaching, thinned
 from sparsessp.networks.interpolation import Postfix
 from sparsessp.networks.network import build
 from sparsessp.resources import macs, meta_network, parameters, shapes

@@ -5,7 +5,6 @@ Modules take `(x, code)`: the image features and the batch's task code. Those th
 conditions ignore the code, so that the U-Net need not know which method it holds.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -15,12 +14,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from sparsessp.errors import SparseSSPError
+from sparsessp.networks.convolution import CHANNELS_LAST, thinned
 
 Code = Tensor | tuple[Tensor, ...] | None
 
 _CONV = {2: nn.Conv2d, 3: nn.Conv3d}
-_CONVOLVE = {2: F.conv2d, 3: F.conv3d}
-_CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 @dataclass(frozen=True)
@@ -51,58 +49,7 @@ def plain_conv(n: int, ci: int, co: int, kernel: int, stride: int = 1, bias: boo
     convolution takes a quarter of the time it takes with contiguous weights.
     """
     conv = _CONV[n](ci, co, kernel, stride=stride, padding=kernel // 2, bias=bias)
-    return conv.to(memory_format=_CHANNELS_LAST[n])
-
-
-def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1) -> Tensor:
-    """Convolve with a computed kernel, "same" padding, no bias; dimensions from the kernel's rank."""
-    n = kernel_OI.dim() - 2
-    if max(kernel_OI.shape[2:]) == 1:
-        x_BC, stride = thinned(x_BC, stride), 1
-    kernel_OI = kernel_OI.contiguous(memory_format=_CHANNELS_LAST[n])
-    return _CONVOLVE[n](x_BC, kernel_OI, stride=stride, padding=[size // 2 for size in kernel_OI.shape[2:]])
-
-
-def thinned(x_BC: Tensor, stride: int) -> Tensor:
-    """Keep every `stride`-th voxel of each axis: all that a strided 1x1 convolution looks at.
-
-    Its own stride is not used: torch 2.13's backward pass of a strided 1x1 convolution of few
-    channels-last channels writes beyond its memory on several CPU threads, which ends the process.
-    """
-    return x_BC if stride == 1 else x_BC[(..., *[slice(None, None, stride)] * (x_BC.dim() - 2))]
-
-
-def reaching(kernel_OI: Tensor, size: Sequence[int]) -> Tensor:
-    """Leave out the outer taps of a kernel that only ever meet the zeros around an image of this size.
-
-    Of a kernel of 5 on 1 x 2 x 2 voxels, 9 taps of 125 are left, and a training step of RepMode's
-    convolution of 256 channels takes a tenth of the time.
-    """
-    for axis, n in enumerate(size, start=2):
-        middle = kernel_OI.shape[axis] // 2
-        reach = min(middle, n - 1)
-        kernel_OI = kernel_OI.narrow(axis, middle - reach, 2 * reach + 1)
-    return kernel_OI
-
-
-def convolve_each(x_BC: Tensor, kernel_BOI: Tensor, stride: int = 1) -> Tensor:
-    """Convolve each sample with a kernel of its own, "same" padding, no bias.
-
-    Kernels of 3 in one grouped convolution, on two cores 2 to 5 times faster than a loop over the
-    samples; kernels of 5 in the loop, there up to 3 times faster than grouped.
-    """
-    n = kernel_BOI.dim() - 3
-    if kernel_BOI.shape[-1] > 3:
-        return torch.cat([convolve(x, kernel, stride) for x, kernel in zip(x_BC.split(1), kernel_BOI, strict=True)])
-    samples, channels = x_BC.shape[:2]
-    y_1C = _CONVOLVE[n](
-        x_BC.reshape(1, samples * channels, *x_BC.shape[2:]),
-        kernel_BOI.flatten(0, 1),
-        stride=stride,
-        padding=kernel_BOI.shape[-1] // 2,
-        groups=samples,
-    )
-    return y_1C.unflatten(1, (samples, -1)).squeeze(0)
+    return conv.to(memory_format=CHANNELS_LAST[n])
 
 
 class Conv(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparsessp.networks.backbone import Backbone, Tap, adopted
-from sparsessp.networks.blocks import thinned
+from sparsessp.networks.convolution import thinned
 from sparsessp.networks.weights import read_weights
 
 _HUB = "timm/resnet18.a1_in1k"

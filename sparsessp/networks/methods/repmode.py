@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparsessp.networks.blocks import Code, Norm, Site, convolve, convolve_each, one_hot, per_channel, reaching
+from sparsessp.device import half_able
+from sparsessp.networks.blocks import Code, Norm, Site, one_hot, per_channel
+from sparsessp.networks.convolution import convolve, convolve_each
 from sparsessp.networks.method import Method
 
 # Merged kernels of all tasks of a batch, in numbers, over numbers of the output: above this, expert by
@@ -54,11 +56,20 @@ class MixtureConv(nn.Module):
     Experts, for a kernel of 5: convolutions of 5, 3 and 1, and convolutions of 1 followed by average
     pools of 3 and of 5; for a kernel of 3 those that fit. No expert has a bias. One gate per expert
     and output channel, softmax over experts.
+
+    Args:
+        n: Dimensions.
+        ci: Channels it takes.
+        co: Channels it gives.
+        kernel: Taps per axis.
+        stride: On all axes.
+        tasks: Number of tasks.
+        halved: Whether a CPU that trains it multiplies in bfloat16 (`convolution.convolve`).
     """
 
-    def __init__(self, n: int, ci: int, co: int, kernel: int, stride: int, tasks: int):
+    def __init__(self, n: int, ci: int, co: int, kernel: int, stride: int, tasks: int, halved: bool = False):
         super().__init__()
-        self.n, self.co, self.kernel, self.stride = n, co, kernel, stride
+        self.n, self.co, self.kernel, self.stride, self.halved = n, co, kernel, stride, halved
         sizes = range(kernel, 0, -2)
         self.convs = nn.ParameterList(_expert(co, ci, n, size) for size in sizes)
         self.pools = nn.ParameterList(_expert(co, ci, n, 1) for _ in sizes[:-1])
@@ -85,10 +96,10 @@ class MixtureConv(nn.Module):
         outputs = len(x_BC) * self.co * math.prod(-(-size // self.stride) for size in x_BC.shape[2:])
         if len(code_GT) > 1 and len(code_GT) * self.convs[0].numel() > _KERNELS_OVER_OUTPUT * outputs:
             return self._by_expert(x_BC, self._gates(code_GT)[group_B])
-        kernels_GOI = self.kernels(code_GT).to(x_BC.dtype)
-        if len(kernels_GOI) == 1:
-            return convolve(x_BC, kernels_GOI[0], self.stride)
-        return convolve_each(x_BC, kernels_GOI[group_B], self.stride)
+        kernels_OI = self.kernels(code_GT).to(x_BC.dtype).unbind()
+        if len(kernels_OI) == 1:
+            return convolve(x_BC, kernels_OI[0], self.stride, self.halved)
+        return convolve_each(x_BC, [kernels_OI[group] for group in group_B.tolist()], self.stride, self.halved)
 
     def merged(self, code: tuple[Tensor, Tensor]) -> nn.Module:
         """Return the ordinary convolution that this one is for the one task of `code`."""
@@ -101,16 +112,28 @@ class MixtureConv(nn.Module):
     def _by_expert(self, x_BC: Tensor, gates_BEO: Tensor) -> Tensor:
         """Apply every expert to all samples and weigh its output channels."""
         weights = [per_channel(gate_BO.to(x_BC.dtype), x_BC) for gate_BO in gates_BEO.unbind(1)]
-        size = x_BC.shape[2:]
-        y_BC = weights[0] * convolve(x_BC, reaching(self.convs[0], size), self.stride)
+        y_BC = weights[0] * convolve(x_BC, self.convs[0], self.stride, self.halved)
         for weight, conv in zip(weights[1:], self.convs[1:], strict=False):
-            y_BC = y_BC + weight * convolve(x_BC, reaching(conv, size), self.stride)
-        pool = F.avg_pool3d if self.n == 3 else F.avg_pool2d
+            y_BC = y_BC + weight * convolve(x_BC, conv, self.stride, self.halved)
         for weight, conv, box in zip(weights[len(self.convs) :], self.pools, self._pool_sizes, strict=True):
             # Pooling and a 1x1 convolution commute; pooled first, the stride is taken once.
-            pooled_BC = pool(F.pad(x_BC, [box // 2] * (2 * self.n)), box, self.stride)
-            y_BC = y_BC + weight * convolve(pooled_BC, conv)
+            y_BC = y_BC + weight * convolve(self._pooled(x_BC, box), conv)
         return y_BC
+
+    def _pooled(self, x_BC: Tensor, box: int) -> Tensor:
+        """Average over a box around each voxel, zeros around the image: axis by axis, as products with a band matrix.
+
+        On two cores a quarter of the time that torch's pooling of small 3D images takes.
+        """
+        y_BxC = x_BC.movedim(1, -1)
+        for axis in range(1, self.n + 1):
+            shape = y_BxC.shape
+            inputs = torch.arange(shape[axis], device=x_BC.device)
+            reached = (inputs - inputs[:: self.stride, None]).abs() <= box // 2
+            band = (reached / box).to(y_BxC.dtype)
+            y_BxC = torch.einsum("on,bnc->boc", band, y_BxC.flatten(0, axis - 1).flatten(2))
+            y_BxC = y_BxC.reshape(*shape[:axis], len(band), *shape[axis + 1 :])
+        return y_BxC.movedim(-1, 1)
 
 
 class MergedConv(nn.Module):
@@ -147,7 +170,8 @@ class Conditioning(Method):
 
     def conv(self, site: Site, ci: int, co: int, stride: int) -> MixtureConv:
         """A mixture of experts."""
-        return MixtureConv(site.n, ci, co, self.settings.repmode_kernel, stride, self.tasks)
+        halved = half_able(self.settings)
+        return MixtureConv(site.n, ci, co, self.settings.repmode_kernel, stride, self.tasks, halved)
 
     def head(self, n: int, ci: int, co: int, bottleneck: int) -> nn.Module:
         """A mixture convolution to the output."""

@@ -1,0 +1,146 @@
+"""Convolutions with computed kernels, and how a CPU does them fast and soundly.
+
+Shapes as in `blocks`; a kernel is (O, I, k ...), of one number of taps per axis, "same" padding, no bias.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn import grad as gradients
+
+CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+_CONVOLVE = {2: F.conv2d, 3: F.conv3d}
+_IMAGE_GRADIENT = {2: gradients.conv2d_input, 3: gradients.conv3d_input}
+_KERNEL_GRADIENT = {2: gradients.conv2d_weight, 3: gradients.conv3d_weight}
+
+# Voxels of an output up to which the kernel's gradient is computed as one matrix product. Eight samples on two
+# cores: 256 to 256 channels at 2 x 4 x 4, kernel 3 x 5 x 5, 79 ms to 13; 128 to 256 from 4 x 8 x 8 to 2 x 4 x 4,
+# kernel 5, 72 to 48. At 4 x 8 x 8 (256 voxels) the product takes longer, and so does laying out what it multiplies.
+_SMALL = 64
+
+
+def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1, halved: bool = False) -> Tensor:
+    """Convolve with a computed kernel; dimensions from the kernel's rank.
+
+    Args:
+        x_BC: Image.
+        kernel_OI: Kernel.
+        stride: On all axes.
+        halved: Multiply in bfloat16, summing in float32, where a CPU does that soundly: see `_Trained`.
+    """
+    if max(kernel_OI.shape[2:]) == 1:
+        x_BC, stride = thinned(x_BC, stride), 1
+    if x_BC.device.type == "cpu" and torch.is_grad_enabled():
+        return _Trained.apply(x_BC, kernel_OI, stride, halved)
+    # Where operations are only counted, all taps are, as by the paper.
+    kernel_OI = kernel_OI if x_BC.device.type == "meta" else reaching(kernel_OI, x_BC.shape[2:])
+    return _convolved(x_BC, _laid_out(kernel_OI), stride)
+
+
+def convolve_each(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int = 1, halved: bool = False) -> Tensor:
+    """Convolve each sample with a kernel of its own.
+
+    Kernels of 3 in one grouped convolution, on two cores 2 to 5 times faster than a loop over the
+    samples; kernels of 5 in the loop, there up to 3 times faster than grouped.
+    """
+    n = x_BC.dim() - 2
+    if kernels_OI[0].shape[-1] > 3:
+        pairs = zip(x_BC.split(1), kernels_OI, strict=True)
+        return torch.cat([convolve(x, kernel, stride, halved) for x, kernel in pairs])
+    samples, channels = x_BC.shape[:2]
+    y_1C = _CONVOLVE[n](
+        x_BC.reshape(1, samples * channels, *x_BC.shape[2:]),
+        torch.cat(list(kernels_OI)),
+        stride=stride,
+        padding=kernels_OI[0].shape[-1] // 2,
+        groups=samples,
+    )
+    return y_1C.unflatten(1, (samples, -1)).squeeze(0)
+
+
+def thinned(x_BC: Tensor, stride: int) -> Tensor:
+    """Keep every `stride`-th voxel of each axis: all that a strided 1x1 convolution looks at.
+
+    Its own stride is not used: torch 2.13's backward pass of a strided 1x1 convolution of few
+    channels-last channels writes beyond its memory on several CPU threads, which ends the process.
+    """
+    return x_BC if stride == 1 else x_BC[(..., *[slice(None, None, stride)] * (x_BC.dim() - 2))]
+
+
+def reaching(kernel_OI: Tensor, size: Sequence[int]) -> Tensor:
+    """Leave out the outer taps of a kernel that only ever meet the zeros around an image of this size.
+
+    Of a kernel of 5 on 1 x 2 x 2 voxels, 9 taps of 125 are left, and a training step of RepMode's
+    convolution of 256 channels takes a tenth of the time.
+
+    Returns:
+        A view of the kernel.
+    """
+    for axis, n in enumerate(size, start=2):
+        middle = kernel_OI.shape[axis] // 2
+        reach = min(middle, n - 1)
+        kernel_OI = kernel_OI.narrow(axis, middle - reach, 2 * reach + 1)
+    return kernel_OI
+
+
+def _padding(shape: Sequence[int]) -> list[int]:
+    return [taps // 2 for taps in shape[2:]]
+
+
+def _laid_out(kernel_OI: Tensor) -> Tensor:
+    return kernel_OI.contiguous(memory_format=CHANNELS_LAST[kernel_OI.dim() - 2])
+
+
+def _convolved(x_BC: Tensor, kernel_OI: Tensor, stride: int) -> Tensor:
+    return _CONVOLVE[x_BC.dim() - 2](x_BC, kernel_OI, stride=stride, padding=_padding(kernel_OI.shape))
+
+
+class _Trained(torch.autograd.Function):
+    """A convolution on a CPU that will be differentiated once.
+
+    Halved, it multiplies in bfloat16 forward and for the image's gradient; the kernel's gradient is float32 always,
+    because torch 2.13 (oneDNN) computes it in bfloat16 from memory that nobody wrote. With strides the other two can
+    too (docs/speed.md), and are left in float32.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_BC: Tensor, whole_OI: Tensor, stride: int, halved: bool) -> Tensor:
+        numbers = torch.bfloat16 if halved and stride == 1 else x_BC.dtype
+        kernel_OI = _laid_out(reaching(whole_OI, x_BC.shape[2:]).to(numbers))
+        ctx.stride, ctx.whole = stride, whole_OI.shape
+        ctx.save_for_backward(x_BC, kernel_OI)
+        return _convolved(x_BC.to(numbers), kernel_OI, stride).to(x_BC.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *y_gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (dy_BC,) = y_gradients
+        x_BC, kernel_OI = ctx.saved_tensors
+        n, where = x_BC.dim() - 2, (ctx.stride, _padding(kernel_OI.shape))
+        dx_BC = dwhole_OI = None
+        if ctx.needs_input_grad[0]:
+            dx_BC = _IMAGE_GRADIENT[n](x_BC.shape, kernel_OI, dy_BC.to(kernel_OI.dtype), *where).to(x_BC.dtype)
+        if ctx.needs_input_grad[1]:
+            small = math.prod(dy_BC.shape[2:]) <= _SMALL
+            gradient = _kernel_product if small else _KERNEL_GRADIENT[n]
+            dwhole_OI = dkernel_OI = gradient(x_BC, kernel_OI.shape, dy_BC, *where)
+            if dkernel_OI.shape != ctx.whole:
+                dwhole_OI = dkernel_OI.new_zeros(ctx.whole)
+                reaching(dwhole_OI, x_BC.shape[2:]).copy_(dkernel_OI)
+        return dx_BC, dwhole_OI, None, None
+
+
+def _kernel_product(x_BC: Tensor, shape: torch.Size, dy_BC: Tensor, stride: int, padding: Sequence[int]) -> Tensor:
+    """The kernel's gradient as a product of two matrices: outputs x voxels, voxels x (taps, inputs)."""
+    channels, taps = shape[1], shape[2:]
+    around = [0, 0, *(n for n in reversed(padding) for _ in range(2))]
+    x_BxC = F.pad(x_BC.movedim(1, -1), around).contiguous()
+    first, *along, last = x_BxC.stride()
+    # Each output voxel's neighbourhood, seen in place, and laid out by the reshape.
+    seen = (len(x_BC), *dy_BC.shape[2:], *taps, channels)
+    seen_BxkC = x_BxC.as_strided(seen, (first, *(step * stride for step in along), *along, last))
+    dy_OV = dy_BC.movedim(1, -1).reshape(-1, shape[0]).T
+    return (dy_OV @ seen_BxkC.reshape(dy_OV.shape[1], -1)).view(shape[0], *taps, channels).movedim(-1, 1)
