@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from benchmarks import baseline, preparation
 from benchmarks.machine import Machine, operations
-from benchmarks.timing import in_turns, peak_bytes, seconds
+from benchmarks.timing import apart, in_turns, peak_bytes, seconds
 from sparsessp.config import NetworkSettings, TrainingSettings
 from sparsessp.crops import Crops, Patch
 from sparsessp.dataset import MANIFEST, load_samples, make_views, write_table
@@ -45,7 +46,8 @@ class Size:
         rows: Rows and columns of crops.
         volume: Planes, rows and columns of a volume.
         window: Planes and rows (and columns) of windows.
-        turns: Of training steps, and of predictions.
+        turns: Of training, and of predictions.
+        steps: Of training in one turn; the first is not counted.
         batches: Of crops in one turn of the data path.
     """
 
@@ -55,14 +57,15 @@ class Size:
     volume: tuple[int, int, int]
     window: tuple[int, int]
     turns: tuple[int, int]
+    steps: int
     batches: int
     batch: int = 8
 
 
 SIZES = {
-    "small": Size(8, 16, 32, (16, 80, 112), (16, 32), (3, 3), 24),
-    "full": Size(32, 16, 32, (32, 232, 344), (32, 128), (3, 1), 24),
-    "paper": Size(32, 32, 128, (32, 232, 344), (32, 128), (15, 5), 48),
+    "small": Size(8, 16, 32, (16, 80, 112), (16, 32), (1, 3), 6, 24),
+    "full": Size(32, 16, 32, (32, 232, 344), (32, 128), (3, 1), 3, 24),
+    "paper": Size(32, 32, 128, (32, 232, 344), (32, 128), (3, 5), 9, 48),
 }
 
 
@@ -119,11 +122,10 @@ def _baseline_step(settings: NetworkSettings, size: Size) -> Step:
     return baseline.Learner(network, _TRAINING.learning_rate).step
 
 
-def _two_steps(build_step: Callable, settings: NetworkSettings, size: Size) -> None:
-    """Make two steps: the second one has the optimiser's moments too."""
-    step, batch = build_step(settings, size), _batch(settings, size)
-    for _ in range(2):
-        step(*batch)
+def _steps(build_step: Callable, settings: NetworkSettings, size: Size, steps: int) -> float:
+    """Make steps and return the median of their seconds, without the first one's, in which Adam has no moments."""
+    step = partial(build_step(settings, size), *_batch(settings, size))
+    return median([seconds(step) for _ in range(steps)][1:])
 
 
 def train_step(method: str, topology: str, size: Size, machine: Machine) -> list[Row]:
@@ -131,19 +133,17 @@ def train_step(method: str, topology: str, size: Size, machine: Machine) -> list
     settings = _settings(method, topology, size, size.depth, machine)
     name = f"train step, {method} {topology}, {size.batch} x {size.depth}x{size.rows}x{size.rows}"
     weights = parameters(meta_network(settings))
-    # In its own process, and before this one holds anything.
-    ours, theirs = (peak_bytes(_two_steps, step, settings, size) for step in (_our_step, _baseline_step))
+    # Each alone in a process: at full width the baseline takes most of 24 GB.
+    ours, theirs = (peak_bytes(_steps, step, settings, size, 2) for step in (_our_step, _baseline_step))
     # Weights, gradients and Adam's two moments are there at once.
     memory = Row(f"peak memory, {method} {topology}", "GB", ours / 1e9, theirs / 1e9, theirs / ours, 16 * weights / 1e9)
-    batch = _batch(settings, size)
-    steps = [partial(step(settings, size), *batch) for step in (_our_step, _baseline_step)]
-    for step in steps:
-        step()
-    pair = in_turns(*(partial(seconds, step) for step in steps), size.turns[0])
-    # Backward takes two convolutions for each one forward; Adam reads all four numbers of a weight and writes three.
-    floor = max(
-        3 * size.batch * operations(settings, size.rows)[0] / machine.training, 28 * weights / machine.bandwidth
-    )
+    timed = (partial(apart, _steps, step, settings, size, size.steps) for step in (_our_step, _baseline_step))
+    pair = in_turns(*timed, size.turns[0])
+    # Backward takes two convolutions for each one forward, of which RepMode's, on a CPU, computes one in the numbers
+    # of predictions, as the forward pass; Adam reads all four numbers of a weight and writes three.
+    image = machine.prediction if method == "repmode" else machine.training
+    forward = size.batch * operations(settings, size.rows)[0]
+    floor = max(forward * (2 / image + 1 / machine.training), 28 * weights / machine.bandwidth)
     return [Row(name, "s", pair.ours, pair.baseline, pair.ratio, floor), memory]
 
 
@@ -180,9 +180,9 @@ def data(size: Size, machine: Machine) -> list[Row]:
             loaded = baseline.loader(files, size.batch, batches)
             return (tuple(part.to(machine.device) for part in batch) for batch in loaded)
 
-        rate = in_turns(*(partial(_rate, load, size) for load in (ours, theirs)), size.turns[0])
+        rate = in_turns(*(partial(_rate, load, size) for load in (ours, theirs)), size.turns[1])
         runs = ((ours, _our_step(settings, size)), (theirs, _baseline_step(settings, size)))
-        share = in_turns(*(partial(_share, load, step, size.turns[0]) for load, step in runs), 3)
+        share = in_turns(*(partial(_share, load, step, size.steps) for load, step in runs), 3)
     # Each voxel of view and target is read and written once.
     moved = 2 * 4 * size.depth * size.rows**2 * (1 + 1 / _RATIO)
     title = f"{size.depth}x{size.rows}x{size.rows} from {'x'.join(map(str, size.volume))}"

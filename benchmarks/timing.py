@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from statistics import median
 from time import perf_counter
+from typing import TypeVar
 
 import torch
 
 from sparsessp.profiling import highest_resident
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,20 +48,27 @@ def seconds(function: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
+def apart(function: Callable[..., T], *arguments: object, **variables: str) -> T:
+    """Call a function in a process of its own, which holds nothing else, and return what it returns.
+
+    Args:
+        function: At the top level of a module.
+        *arguments: Its arguments, which can be pickled.
+        **variables: Of the process's environment, beside those of this one.
+    """
+    # Spawned, not forked: a fork starts with the memory of its parent.
+    with _environment(**variables), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_with_threads, torch.get_num_threads(), function, *arguments).result()
+
+
 def peak_bytes(steps: Callable[..., object], *arguments: object) -> float:
     """Call a function in a process of its own and return the most memory it held at once.
 
     On CUDA what torch allocated there; else the process's resident memory beyond what it held before.
     glibc is told to give freed memory back at once, as it else does with large blocks only: otherwise
-    this would measure its fragmentation, which alone is twice what the baseline of RepMode holds.
-
-    Args:
-        steps: A function at the top level of a module.
-        *arguments: Its arguments, which can be pickled.
+    this would measure its fragmentation, which alone is more than twice what the baseline of RepMode holds.
     """
-    # Spawned, not forked: a fork starts with the memory of its parent.
-    with _environment(MALLOC_MMAP_THRESHOLD_="500000"), ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_peak, torch.get_num_threads(), steps, *arguments).result()
+    return apart(_peak, steps, *arguments, MALLOC_MMAP_THRESHOLD_="500000")
 
 
 @contextmanager
@@ -73,8 +83,12 @@ def _environment(**variables: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _peak(threads: int, steps: Callable[..., object], *arguments: object) -> float:
+def _with_threads(threads: int, function: Callable[..., T], *arguments: object) -> T:
     torch.set_num_threads(threads)
+    return function(*arguments)
+
+
+def _peak(steps: Callable[..., object], *arguments: object) -> float:
     if torch.cuda.is_available():
         steps(*arguments)
         return torch.cuda.max_memory_allocated()
