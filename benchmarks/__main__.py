@@ -33,7 +33,9 @@ class Selection(Settings):
 
     size: Literal[tuple(SIZES)] = Field(default="small", description=f"of networks and volumes: {', '.join(SIZES)}")
     precision: Literal["mixed", "float32"] = Field(
-        default="mixed", description="of our networks; mixed: bfloat16 on CUDA, and to predict on a CPU that has it"
+        default="mixed",
+        description="of our networks; mixed: bfloat16 on CUDA; on a CPU that has it to predict and, in part, to "
+        "train RepMode",
     )
     only: tuple[Literal[tuple(CASES)], ...] = Field(default=tuple(CASES), description="what to measure", min_length=1)
 

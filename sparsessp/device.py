@@ -30,7 +30,8 @@ def precision(settings: ArchitectureSettings, device: torch.device, gradients: b
         settings: With the precision that is wanted.
         device: Where they are computed.
         gradients: Whether backward too. On a CPU these are float32: torch 2.13's weight gradient of a bfloat16
-            convolution of kernel 3 reads memory that nobody wrote, so that every few hundred steps one is nan.
+            convolution reads memory that nobody wrote, so that every few hundred steps one is nan. RepMode
+            multiplies in bfloat16 where that is sound (`convolution.convolve`).
     """
     if settings.precision == "float32":
         return "float32"
@@ -73,5 +74,7 @@ def facts(settings: ArchitectureSettings) -> dict[str, str | int]:
         "device": device.type,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "precision": training if training == prediction else f"{training} in training, {prediction} in prediction",
+        "precision": training
+        if training == prediction
+        else f"{training} in training (of RepMode {prediction} in part), {prediction} in prediction",
     }

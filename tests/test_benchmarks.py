@@ -52,7 +52,7 @@ def test_a_step_of_the_baseline_has_our_loss_and_our_gradients(method, topology,
         if name in gradients:
             # Rounding decides ReLUs of nearly 0; biases before an instance norm have gradients of nothing but rounding.
             difference = (weight.grad - gradients[name]).norm()
-            assert difference <= 1e-2 * gradients[name].norm() + 1e-6 * scale, name
+            assert difference <= 3e-2 * gradients[name].norm() + 1e-6 * scale, name
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -130,7 +130,7 @@ def test_peak_memory_is_that_of_the_call_alone():
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setitem(cases.SIZES, "small", cases.Size(8, 8, 32, (10, 40, 40), (8, 32), (1, 1), 2, batch=2))
+    monkeypatch.setitem(cases.SIZES, "small", cases.Size(8, 8, 32, (10, 40, 40), (8, 32), (1, 1), 2, 2, batch=2))
 
 
 def test_rows_are_printed_as_json(tiny, capsys):

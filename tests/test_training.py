@@ -220,7 +220,7 @@ def test_running_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(tmp_pa
 
 
 def test_mixed_precision_trains_in_float32_on_a_cpu(tmp_path, samples):
-    """Where bfloat16 gradients are not sound; only the validation may differ."""
+    """Where bfloat16 gradients are not sound; only the validation may differ. RepMode: test_convolution.py."""
     plain, mixed = (
         run(tmp_path / precision, samples, NETWORK.model_copy(update={"precision": precision}))[1]
         for precision in ("float32", "mixed")

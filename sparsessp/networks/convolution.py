@@ -22,6 +22,8 @@ _KERNEL_GRADIENT = {2: gradients.conv2d_weight, 3: gradients.conv3d_weight}
 # kernel 5, 72 to 48. At 4 x 8 x 8 (256 voxels) the product takes longer, and so does laying out what it multiplies.
 _SMALL = 64
 
+_TILES = torch.cpu.get_capabilities().get("amx_bf16", False)
+
 
 def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1, halved: bool = False) -> Tensor:
     """Convolve with a computed kernel; dimensions from the kernel's rank.
@@ -100,11 +102,11 @@ def _convolved(x_BC: Tensor, kernel_OI: Tensor, stride: int) -> Tensor:
 
 
 class _Trained(torch.autograd.Function):
-    """A convolution on a CPU that will be differentiated once.
+    """A convolution on a CPU with a backward pass of its own.
 
-    Halved, it multiplies in bfloat16 forward and for the image's gradient; the kernel's gradient is float32 always,
-    because torch 2.13 (oneDNN) computes it in bfloat16 from memory that nobody wrote. With strides the other two can
-    too (docs/speed.md), and are left in float32.
+    Halved, it multiplies in bfloat16 what torch 2.13 (oneDNN) then computes from the operands alone. From memory that
+    nobody wrote it computes kernels' gradients on a CPU without AMX, so these are float32 there, and some results where
+    there are strides, which are left in float32, or taps that reach no voxel, which are left out (docs/speed.md).
     """
 
     @staticmethod
@@ -126,7 +128,9 @@ class _Trained(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             small = math.prod(dy_BC.shape[2:]) <= _SMALL
             gradient = _kernel_product if small else _KERNEL_GRADIENT[n]
-            dwhole_OI = dkernel_OI = gradient(x_BC, kernel_OI.shape, dy_BC, *where)
+            numbers = kernel_OI.dtype if small or _TILES else x_BC.dtype
+            dkernel_OI = gradient(x_BC.to(numbers), kernel_OI.shape, dy_BC.to(numbers), *where)
+            dwhole_OI = dkernel_OI = dkernel_OI.to(x_BC.dtype)
             if dkernel_OI.shape != ctx.whole:
                 dwhole_OI = dkernel_OI.new_zeros(ctx.whole)
                 reaching(dwhole_OI, x_BC.shape[2:]).copy_(dkernel_OI)

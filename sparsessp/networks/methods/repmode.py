@@ -32,11 +32,14 @@ class TaskGroups(nn.Module):
         self.tasks = tasks
 
     def forward(self, task_B: Tensor) -> Code:
-        """Return one-hot codes of the G distinct tasks, (G, T), and each sample's group, (B,)."""
+        """Return one-hot codes of the G distinct tasks, (G, T), and each sample's group, (B,), on the CPU.
+
+        There every convolution reads it without waiting for a GPU.
+        """
         if len(task_B) == 1:
-            return one_hot(task_B, self.tasks), torch.zeros_like(task_B)
+            return one_hot(task_B, self.tasks), torch.zeros(1, dtype=torch.int64)
         distinct_G, group_B = task_B.unique(return_inverse=True)
-        return one_hot(distinct_G, self.tasks), group_B
+        return one_hot(distinct_G, self.tasks), group_B.cpu()
 
 
 def _expert(co: int, ci: int, n: int, size: int) -> nn.Parameter:
