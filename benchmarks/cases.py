@@ -139,11 +139,10 @@ def train_step(method: str, topology: str, size: Size, machine: Machine) -> list
     memory = Row(f"peak memory, {method} {topology}", "GB", ours / 1e9, theirs / 1e9, theirs / ours, 16 * weights / 1e9)
     timed = (partial(apart, _steps, step, settings, size, size.steps) for step in (_our_step, _baseline_step))
     pair = in_turns(*timed, size.turns[0])
-    # Backward takes two convolutions for each one forward, of which RepMode's, on a CPU, computes one in the numbers
-    # of predictions, as the forward pass; Adam reads all four numbers of a weight and writes three.
-    image = machine.prediction if method == "repmode" else machine.training
-    forward = size.batch * operations(settings, size.rows)[0]
-    floor = max(forward * (2 / image + 1 / machine.training), 28 * weights / machine.bandwidth)
+    # Backward takes two convolutions for each one forward, RepMode's on a CPU in the numbers of predictions where
+    # these are sound; Adam reads all four numbers of a weight and writes three.
+    rate = machine.prediction if method == "repmode" else machine.training
+    floor = max(3 * size.batch * operations(settings, size.rows)[0] / rate, 28 * weights / machine.bandwidth)
     return [Row(name, "s", pair.ours, pair.baseline, pair.ratio, floor), memory]
 
 
