@@ -54,4 +54,4 @@ lock:
 	  .scratch/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
 
 montage: $(READY)
-	$(RUN) python -m sparsessp.microscope.montage docs/images/microscope.png
+	$(RUN) python -m sparsessp.data.microscope.montage docs/images/microscope.png

@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 from benchmarks.cases import CASES, SIZES, Row
 from benchmarks.machine import description, measure
-from sparsessp import arguments
 from sparsessp.config import Settings
 from sparsessp.errors import SparseSSPError
+from sparsessp.support import command_line
 
 _HEAD = ("", "unit", "ours", "baseline", "ratio", "floor", "of floor")
 
@@ -34,8 +34,7 @@ class Selection(Settings):
     size: Literal[tuple(SIZES)] = Field(default="small", description=f"of networks and volumes: {', '.join(SIZES)}")
     precision: Literal["mixed", "float32"] = Field(
         default="mixed",
-        description="of our networks; mixed: bfloat16 on CUDA; on a CPU that has it to predict and, in part, to "
-        "train RepMode",
+        description="precision of our networks; mixed: bfloat16 on CUDA, float32 on a CPU",
     )
     only: tuple[Literal[tuple(CASES)], ...] = Field(default=tuple(CASES), description="what to measure", min_length=1)
 
@@ -61,10 +60,10 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def run(argv: Sequence[str]) -> None:
     """Measure what the arguments select and print it."""
-    parser = arguments.parser("benchmarks", __doc__, Selection)
+    parser = command_line.parser("benchmarks", __doc__, Selection)
     parser.add_argument("--json", action="store_true", help="print a JSON list of rows")
     options = parser.parse_args(argv)
-    selection = arguments.settings(Selection, options)
+    selection = command_line.settings(Selection, options)
     if selection.size == "paper" and not torch.cuda.is_available():
         others = ", ".join(name for name in SIZES if name != "paper")
         raise SparseSSPError(f"size = 'paper': it needs a CUDA GPU, and torch sees none; allowed here: {others}")
@@ -86,4 +85,4 @@ def run(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    arguments.main(run, sys.argv[1:])
+    command_line.main(run, sys.argv[1:])

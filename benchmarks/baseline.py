@@ -33,14 +33,14 @@ from torch.nn import functional as F
 from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset
 
-from sparsessp.crops import Patch, cut, place
-from sparsessp.dataset import Sample, read_manifest
-from sparsessp.inference import gaussian, starts
+from sparsessp.data.crops import Patch, cut, place
+from sparsessp.data.samples import Sample, read_manifest
+from sparsessp.data.volumes import read_volume
+from sparsessp.learning.inference import gaussian, starts
 from sparsessp.networks.blocks import one_hot
 from sparsessp.networks.methods.repmode import MixtureConv, TaskGroups
 from sparsessp.networks.network import MultiNetwork, Network
 from sparsessp.structures import structure
-from sparsessp.volumes import read_volume
 
 _WINDOWS_AT_ONCE = 8
 _CONVOLVE = {2: F.conv2d, 3: F.conv3d}
@@ -143,7 +143,7 @@ class Field:
 
 
 class FieldCrops(Dataset):
-    """Crops, each read from the two files of its field; their order and places are those of `sparsessp.crops`.
+    """Crops, each read from the two files of its field; their order and places are those of `sparsessp.data.crops`.
 
     Args:
         volumes: Folder of the prepared volumes.
@@ -191,7 +191,7 @@ def loader(crops: FieldCrops, batch: int, batches: int, workers: int = 2) -> Ite
 def predict(
     network: Network | MultiNetwork, view_dHW: np.ndarray, planes: int, task: int, window: int, overlap: float = 0.5
 ) -> np.ndarray:
-    """Predict one structure of a whole volume; arguments and result as of `sparsessp.inference.predict`."""
+    """Predict one structure of a whole volume; arguments and result as of `sparsessp.learning.inference.predict`."""
     network.eval()
     device = next(network.parameters()).device
     r, depth = network.settings.ratio, network.settings.depth

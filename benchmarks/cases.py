@@ -17,16 +17,16 @@ from benchmarks import baseline, preparation
 from benchmarks.machine import Machine, operations
 from benchmarks.timing import apart, in_turns, peak_bytes, seconds
 from sparsessp.config import NetworkSettings, TrainingSettings
-from sparsessp.crops import Crops, Patch
-from sparsessp.dataset import MANIFEST, load_samples, make_views, write_table
-from sparsessp.device import default_device
-from sparsessp.files import sha256
-from sparsessp.inference import predict, starts
+from sparsessp.costs.counted import meta_network, parameters
+from sparsessp.data.crops import Crops, Patch
+from sparsessp.data.samples import MANIFEST, load_samples, make_views, write_table
+from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, write_volume
+from sparsessp.learning.inference import predict, starts
+from sparsessp.learning.training import optimiser, train_step
 from sparsessp.networks.network import build
-from sparsessp.resources import meta_network, parameters
 from sparsessp.structures import STRUCTURES
-from sparsessp.training import learn, optimiser
-from sparsessp.volumes import TRANSMITTED_LIGHT, Volume, write_volume
+from sparsessp.support.device import default_device
+from sparsessp.support.files import sha256
 
 Batch = tuple[Tensor, Tensor, Tensor]
 Step = Callable[[Tensor, Tensor, Tensor], float]
@@ -114,7 +114,7 @@ def _batch(settings: NetworkSettings, size: Size) -> tuple[Tensor, Tensor, Tenso
 
 def _our_step(settings: NetworkSettings, size: Size) -> Step:
     network = build(settings).to(default_device()).train()
-    return partial(learn, network, optimiser(network, _TRAINING), micro_batch=size.batch)
+    return partial(train_step, network, optimiser(network, _TRAINING), micro_batch=size.batch)
 
 
 def _baseline_step(settings: NetworkSettings, size: Size) -> Step:
@@ -128,7 +128,7 @@ def _steps(build_step: Callable, settings: NetworkSettings, size: Size, steps: i
     return median([seconds(step) for _ in range(steps)][1:])
 
 
-def train_step(method: str, topology: str, size: Size, machine: Machine) -> list[Row]:
+def training_case(method: str, topology: str, size: Size, machine: Machine) -> list[Row]:
     """Time and peak memory of a training step on a batch of mixed tasks."""
     settings = _settings(method, topology, size, size.depth, machine)
     name = f"train step, {method} {topology}, {size.batch} x {size.depth}x{size.rows}x{size.rows}"
@@ -139,10 +139,10 @@ def train_step(method: str, topology: str, size: Size, machine: Machine) -> list
     memory = Row(f"peak memory, {method} {topology}", "GB", ours / 1e9, theirs / 1e9, theirs / ours, 16 * weights / 1e9)
     timed = (partial(apart, _steps, step, settings, size, size.steps) for step in (_our_step, _baseline_step))
     pair = in_turns(*timed, size.turns[0])
-    # Backward takes two convolutions for each one forward, RepMode's on a CPU in the numbers of predictions where
-    # these are sound; Adam reads all four numbers of a weight and writes three.
-    rate = machine.prediction if method == "repmode" else machine.training
-    floor = max(3 * size.batch * operations(settings, size.rows)[0] / rate, 28 * weights / machine.bandwidth)
+    # Backward takes two convolutions for each one forward; Adam reads four values of a weight and writes three.
+    floor = max(
+        3 * size.batch * operations(settings, size.rows)[0] / machine.arithmetic, 28 * weights / machine.bandwidth
+    )
     return [Row(name, "s", pair.ours, pair.baseline, pair.ratio, floor), memory]
 
 
@@ -240,7 +240,7 @@ def inference(method: str, tasks: int, size: Size, machine: Machine) -> list[Row
     )
     whole, head = operations(settings, window)
     # Of several structures only the head is computed again; nobody predicts several with a RepMode here.
-    floor = windows * (whole + (tasks - 1) * head) / machine.prediction
+    floor = windows * (whole + (tasks - 1) * head) / machine.arithmetic
     what = "one structure" if tasks == 1 else f"{tasks} structures"
     name = f"predict {what}, {method} 3d, {planes}x{height}x{width}"
     return [Row(name, "s", pair.ours, pair.baseline, pair.ratio, floor)]
@@ -253,9 +253,9 @@ def prepare(size: Size, machine: Machine) -> list[Row]:
 
 
 CASES: dict[str, Callable[[Size, Machine], list[Row]]] = {
-    "train-repmode": partial(train_step, "repmode", "3d"),
-    "train-dodnet": partial(train_step, "dodnet", "3d"),
-    "train-tgnet": partial(train_step, "tgnet", "3to2d"),
+    "train-repmode": partial(training_case, "repmode", "3d"),
+    "train-dodnet": partial(training_case, "dodnet", "3d"),
+    "train-tgnet": partial(training_case, "tgnet", "3to2d"),
     "data": data,
     "predict-repmode": partial(inference, "repmode", 1),
     "predict-dodnet": partial(inference, "dodnet", 1),

@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import seconds
 from sparsessp.config import ArchitectureSettings, NetworkSettings
-from sparsessp.device import cpu_name, default_device, precision
-from sparsessp.resources import meta_network
+from sparsessp.costs.counted import meta_network
+from sparsessp.support.device import cpu_name, default_device, precision
 
 _GEMM = {"cpu": 2048, "cuda": 8192}
 _COPIED = {"cpu": 2**26, "cuda": 2**29}  # float32 numbers, far more than a cache holds
@@ -24,15 +24,13 @@ class Machine:
     Attributes:
         device: Where networks are computed.
         precision: Of our networks, as `config.ArchitectureSettings` has it.
-        training: Operations per second of a large matrix product in the numbers that ours is trained in.
-        prediction: And in those that it predicts in.
+        arithmetic: Operations per second of a large matrix product in that precision.
         bandwidth: Bytes per second, read and written, of a large copy on the device.
     """
 
     device: torch.device
     precision: str
-    training: float
-    prediction: float
+    arithmetic: float
     bandwidth: float
 
 
@@ -42,15 +40,13 @@ def measure(wanted: str = "mixed") -> Machine:
     source = torch.zeros(_COPIED[device.type], device=device)
     target = torch.ones_like(source)
     copy = min(seconds(lambda: target.copy_(source)) for _ in range(_TRIES))
-    settings = ArchitectureSettings(precision=wanted)
-    rates = {name: _rate(device, name) for name in {precision(settings, device, g) for g in (True, False)}}
-    training, prediction = (rates[precision(settings, device, gradients)] for gradients in (True, False))
-    return Machine(device, wanted, training, prediction, 2 * source.nbytes / copy)
+    rate = _rate(device, precision(ArchitectureSettings(precision=wanted), device))
+    return Machine(device, wanted, rate, 2 * source.nbytes / copy)
 
 
-def _rate(device: torch.device, numbers: str) -> float:
+def _rate(device: torch.device, dtype: str) -> float:
     size = _GEMM[device.type]
-    a = torch.randn(size, size, device=device, dtype=getattr(torch, numbers))
+    a = torch.randn(size, size, device=device, dtype=getattr(torch, dtype))
     return 2 * size**3 / min(seconds(lambda: a @ a) for _ in range(_TRIES))
 
 
@@ -58,14 +54,11 @@ def description(machine: Machine) -> str:
     """Name the machine and its rates in two lines."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if machine.device.type == "cuda" else "no GPU"
-    settings = ArchitectureSettings(precision=machine.precision)
-    rates = ", ".join(
-        f"{rate / 1e9:.0f} GFLOP/s (matrix product, {precision(settings, machine.device, gradients)}, as {what})"
-        for what, gradients, rate in (("training", True, machine.training), ("prediction", False, machine.prediction))
-    )
+    computed_in = precision(ArchitectureSettings(precision=machine.precision), machine.device)
     return (
         f"{cpu_name()}, {cores} cores, {torch.get_num_threads()} threads, {gpu}, torch {torch.__version__}\n"
-        f"{rates}, {machine.bandwidth / 1e9:.1f} GB/s (copy)"
+        f"{machine.arithmetic / 1e9:.0f} GFLOP/s (matrix product, {computed_in}), "
+        f"{machine.bandwidth / 1e9:.1f} GB/s (copy)"
     )
 
 

@@ -9,9 +9,9 @@ from time import perf_counter
 import numpy as np
 from scipy import ndimage
 
-from sparsessp.allencell.catalogue import FIELD
-from sparsessp.allencell.preparation import prepare
-from sparsessp.volumes import zscore
+from sparsessp.data.allencell.catalogue import FIELD
+from sparsessp.data.allencell.preparation import prepare
+from sparsessp.data.volumes import zscore
 
 _ZOOM = 0.37241
 

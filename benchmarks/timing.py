@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from sparsessp.profiling import highest_resident
+from sparsessp.costs.measured import highest_resident
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.stage import REPORTS
-from sparsessp.arguments import main
 from sparsessp.errors import SparseSSPError
 from sparsessp.reporting.compare import METRICS, SCORES, compare, read_means, read_volumes, text
+from sparsessp.support.command_line import main
 
 
 def _file(side: str, name: str) -> str | None:

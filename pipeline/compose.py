@@ -18,10 +18,10 @@ from dvc.utils.hydra import compose_and_dump
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from pipeline.params import PARAMS, parse_params
-from sparsessp.arguments import main
+from pipeline.plan.params import PARAMS, parse_params
 from sparsessp.errors import SparseSSPError
-from sparsessp.files import write_text
+from sparsessp.support.command_line import main
+from sparsessp.support.files import write_text
 
 _CONF = Path(__file__).resolve().parent / "conf"
 

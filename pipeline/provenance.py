@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pipeline.params import PARAMS, Params
+from pipeline.plan.params import PARAMS, Params
 from pipeline.stage import SPLIT, VOLUMES
-from sparsessp.dataset import MANIFEST
-from sparsessp.files import sha256
+from sparsessp.data.samples import MANIFEST
+from sparsessp.support.files import sha256
 
 PINS = Path("requirements.lock")
 # Those whose version may move a score, then what runs the pipeline.

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparsessp.allencell.catalogue import SETS
-from sparsessp.allencell.lists import faults, read_lists
-from sparsessp.arguments import main
-from sparsessp.dataset import write_table
+from sparsessp.data.allencell.catalogue import SETS
+from sparsessp.data.allencell.lists import faults, read_lists
+from sparsessp.data.samples import write_table
+from sparsessp.data.splits import PARTS, RULES, split_lists
 from sparsessp.errors import SparseSSPError
-from sparsessp.splits import PARTS, RULES, split_lists
+from sparsessp.support.command_line import main
 
 FILES = dict(zip(PARTS, ("train.csv", "val.csv", "test.csv"), strict=True))
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline import keeper
-from sparsessp import arguments
-from sparsessp.files import write_text
-from sparsessp.processes import alone, caller, end_with_parent
+from sparsessp.support import command_line
+from sparsessp.support.files import write_text
+from sparsessp.support.processes import caller, end_with_parent, exclusive_lock
 
 ARTIFACTS = Path("artifacts")
 CODE = ARTIFACTS / "code"
@@ -50,7 +50,7 @@ def failure(*stages: str) -> str | None:
     return None
 
 
-def settled(*stages: str) -> None:
+def clear_failure(*stages: str) -> None:
     """Forget why these stages failed."""
     for stage in stages:
         (FAILURES / f"{stage}.txt").unlink(missing_ok=True)
@@ -60,7 +60,7 @@ def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     """Run a stage's script. Under DVC it ends with DVC, runs once at a time, and leaves why it failed."""
     stage = os.environ.get("DVC_STAGE")
     if not stage:
-        arguments.main(run, given)
+        command_line.main(run, given)
         return
     dvc = caller()
     if dvc is None:
@@ -77,9 +77,9 @@ def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
             run(given)
         except Exception as error:
             with suppress(OSError):  # a full disk, which is the error to tell
-                write_text(reason, arguments.explain(error) or f"{type(error).__name__}: {error}")
+                write_text(reason, command_line.explain(error) or f"{type(error).__name__}: {error}")
             raise
-        settled(stage)
+        clear_failure(stage)
 
-    with alone(LOCKS / stage):
-        arguments.main(noted, given)
+    with exclusive_lock(LOCKS / stage):
+        command_line.main(noted, given)

@@ -11,8 +11,9 @@ import json
 import sys
 from collections.abc import Sequence
 
-from sparsessp import __version__, arguments
+from sparsessp import __version__
 from sparsessp.config import NetworkSettings
+from sparsessp.support import command_line
 
 _DEFAULTS = {"method": "tgnet", "topology": "3to2d"}
 
@@ -20,11 +21,11 @@ _DEFAULTS = {"method": "tgnet", "topology": "3to2d"}
 def _describe(options: argparse.Namespace) -> None:
     """Print what one network costs and what shapes its parts have."""
     # torch takes a second to import; --help need not wait for it.
-    from sparsessp.resources import describe
+    from sparsessp.costs.counted import describe
 
     for key, value in _DEFAULTS.items():
         setattr(options, key, getattr(options, key) or value)
-    facts = describe(arguments.settings(NetworkSettings, options))
+    facts = describe(command_line.settings(NetworkSettings, options))
     print(json.dumps(facts, indent=1) if options.json else _text(facts))
 
 
@@ -53,7 +54,7 @@ def run(argv: Sequence[str]) -> None:
         description=f"Parameters, GMACs and shapes of one network (defaults: {_DEFAULTS}).",
         allow_abbrev=False,
     )
-    arguments.add_settings(command, NetworkSettings)
+    command_line.add_settings(command, NetworkSettings)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=_describe)
     options = parser.parse_args(argv)
@@ -62,7 +63,7 @@ def run(argv: Sequence[str]) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    arguments.main(run, sys.argv[1:])
+    command_line.main(run, sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -214,8 +214,7 @@ class ArchitectureSettings(Settings):
     )
     precision: Literal["float32", "mixed"] = Field(
         default="float32",
-        description="numbers of the convolutions; mixed: bfloat16 on CUDA; on a CPU that has it, bfloat16 for "
-        "predictions and, where that is sound, for RepMode in training",
+        description="data type of the convolutions; mixed: bfloat16 on CUDA, float32 on a CPU",
     )
 
     @field_validator("repmode_kernel", "backbone_divisor", mode="before")

@@ -72,10 +72,10 @@ def needed(requirements):
 
 def faults():
     lock = locked()
-    have, told = needed(declared())
-    told += [f"{name}: needed, not in {LOCK.name}" for name in sorted(have.keys() - lock.keys())]
+    have, errors = needed(declared())
+    errors += [f"{name}: needed, not in {LOCK.name}" for name in sorted(have.keys() - lock.keys())]
     differ = sorted(name for name in have.keys() & lock.keys() if Version(have[name]) != Version(lock[name]))
-    return told + [f"{name}: {have[name]} is installed, {lock[name]} is locked" for name in differ]
+    return errors + [f"{name}: {have[name]} is installed, {lock[name]} is locked" for name in differ]
 
 
 def vulnerabilities():
@@ -91,13 +91,13 @@ def vulnerabilities():
 
 
 def main():
-    told = faults()
-    for line in told:
+    errors = faults()
+    for line in errors:
         print(line)
-    print(f"{LOCK.name}: {len(locked())} packages, {len(told)} faults in them or in what is installed")
+    print(f"{LOCK.name}: {len(locked())} packages, {len(errors)} faults in them or in what is installed")
     status, line = vulnerabilities()
     print(line)
-    sys.exit(bool(told or status))
+    sys.exit(bool(errors or status))
 
 
 if __name__ == "__main__":

@@ -214,14 +214,14 @@ def locked(clone):
 def differences(one, other):
     """Say what is not the same in two clones, a line each."""
     have = (sums(one), sums(other))
-    told = [
+    errors = [
         f"{name}: differs or is missing" for name in sorted(have[0].keys() | have[1].keys()) if not same(have, name)
     ]
     locks = (locked(one), locked(other))
     stages = sorted(locks[0].keys() | locks[1].keys())
-    told += [f"dvc.lock, {stage}: differs or is missing" for stage in stages if not same(locks, stage)]
+    errors += [f"dvc.lock, {stage}: differs or is missing" for stage in stages if not same(locks, stage)]
     reasons = [path.name for path in (other / "artifacts/failures").glob("*")]
-    return told + [f"artifacts/failures/{name}: a failure is left" for name in reasons]
+    return errors + [f"artifacts/failures/{name}: a failure is left" for name in reasons]
 
 
 def same(tables, key):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsessp.dataset import Sample
+from sparsessp.data.samples import Sample
 from sparsessp.structures import STRUCTURES
 
 

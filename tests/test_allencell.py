@@ -27,15 +27,15 @@ from ruamel.yaml import YAML
 from scipy import ndimage
 from server import Server
 
-from pipeline.fetch import run as fetch_script
 from pipeline.plan import run as plan_script
-from sparsessp.allencell.catalogue import SETS
-from sparsessp.allencell.dataset import acquire
-from sparsessp.allencell.download import Patience
-from sparsessp.allencell.settings import AcquisitionSettings
+from pipeline.stages.fetch import run as fetch_script
+from sparsessp.data.allencell.catalogue import SETS
+from sparsessp.data.allencell.dataset import acquire
+from sparsessp.data.allencell.download import Patience
+from sparsessp.data.allencell.settings import AcquisitionSettings
+from sparsessp.data.volumes import read_volume, zscore
 from sparsessp.errors import SparseSSPError
-from sparsessp.files import sha256
-from sparsessp.volumes import read_volume, zscore
+from sparsessp.support.files import sha256
 
 PATIENCE = Patience(attempts=3, pause=0.01)
 ZOOM = 0.37241
@@ -220,8 +220,8 @@ def test_a_killed_preparation_goes_on_at_the_next_image(tmp_path):
     with Server(folder) as server:
         lab = Lab(tmp_path, server)
         script = (
-            "import sys; from pathlib import Path; from sparsessp.allencell.dataset import acquire;"
-            "from sparsessp.allencell.settings import AcquisitionSettings as S;"
+            "import sys; from pathlib import Path; from sparsessp.data.allencell.dataset import acquire;"
+            "from sparsessp.data.allencell.settings import AcquisitionSettings as S;"
             "acquire(*map(Path, sys.argv[1:2]), ['nucleolus'], *map(Path, sys.argv[2:]), S(accept_terms=True))"
         )
         arguments = [sys.executable, "-c", script, lab.catalogue, lab.out, lab.scratch]
@@ -441,7 +441,7 @@ def test_from_the_archives_to_the_report(clone):
 
 
 def test_strict_refuses_targets_that_are_not_the_papers(clone):
-    done = sh(clone, sys.executable, "-m", "pipeline.split", "--strict", ok=False)
+    done = sh(clone, sys.executable, "-m", "pipeline.stages.split", "--strict", ok=False)
     assert done.returncode == 1 and "actin_filament, dna, nucleolus are not as the paper's" in done.stderr
     assert "tolerance 0.01" in done.stdout
 

@@ -30,16 +30,16 @@ from pylibCZIrw import czi
 from scipy import ndimage
 
 from pipeline.split_lists import run as split_lists_script
-from sparsessp.allencell.archive import LARGEST_BYTES, members
-from sparsessp.allencell.catalogue import Preparation
-from sparsessp.allencell.fingerprint import describe, fingerprint, published_variance
-from sparsessp.allencell.images import read_image
-from sparsessp.allencell.lists import faults, read_list, rows_by_image
-from sparsessp.allencell.preparation import prepare, zoom_factors
+from sparsessp.data.allencell.archive import LARGEST_BYTES, members
+from sparsessp.data.allencell.catalogue import Preparation
+from sparsessp.data.allencell.fingerprint import describe, fingerprint, published_variance
+from sparsessp.data.allencell.images import read_image
+from sparsessp.data.allencell.lists import faults, read_list, rows_by_image
+from sparsessp.data.allencell.preparation import prepare, zoom_factors
+from sparsessp.data.splits import PARTS, assign, plate, split, split_lists
+from sparsessp.data.volumes import TRANSMITTED_LIGHT, zscore
 from sparsessp.errors import SparseSSPError
-from sparsessp.splits import PARTS, assign, plate, split, split_lists
 from sparsessp.structures import STRUCTURES
-from sparsessp.volumes import TRANSMITTED_LIGHT, zscore
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = [s.allen_set for s in STRUCTURES if s.key != "dna"]

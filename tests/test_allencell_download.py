@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from server import Server
 
-from sparsessp.allencell import download
-from sparsessp.allencell.catalogue import SETS, load_catalogue
-from sparsessp.allencell.download import Fetched, Patience, Pin, remote_size, require_disk, stored
-from sparsessp.allencell.lock import Lock
+from sparsessp.data.allencell import download
+from sparsessp.data.allencell.catalogue import SETS, load_catalogue
+from sparsessp.data.allencell.download import Fetched, Patience, Pin, remote_size, require_disk, stored
+from sparsessp.data.allencell.lock import Lock
 from sparsessp.errors import SparseSSPError
 from sparsessp.structures import KEYS
 

@@ -9,11 +9,11 @@ import torch
 from checkout import ROOT
 
 from sparsessp.config import BACKBONES, NATIVE, ExperimentSettings, InferenceSettings, NetworkSettings, TrainingSettings
+from sparsessp.costs.counted import meta_network, parameters, shapes
 from sparsessp.errors import SparseSSPError
+from sparsessp.learning.training import train
 from sparsessp.networks.backbone import Backbone
 from sparsessp.networks.network import build
-from sparsessp.resources import meta_network, parameters, shapes
-from sparsessp.training import train
 
 SMALL = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1, "repmode_kernel": 3}
 OTHERS = [name for name in BACKBONES if name != NATIVE]
@@ -152,7 +152,7 @@ def test_without_the_extra_only_resnet18_runs():
         "import sys; sys.modules['transformers'] = None\n"
         "from sparsessp.config import NetworkSettings\n"
         "from sparsessp.errors import SparseSSPError\n"
-        "from sparsessp.resources import meta_network\n"
+        "from sparsessp.costs.counted import meta_network\n"
         "meta_network(NetworkSettings(method='tsns', topology='2d', backbone='resnet18'))\n"
         "try:\n    meta_network(NetworkSettings(method='tsns', topology='2d', backbone='swin_base'))\n"
         "except SparseSSPError as error:\n    print(error)\n"

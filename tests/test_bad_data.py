@@ -14,19 +14,19 @@ from archives import make_archive
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.params import parse_params
-from sparsessp.allencell.archive import LARGEST_BYTES, BadArchive, members
-from sparsessp.allencell.catalogue import load_catalogue as load_collection
-from sparsessp.allencell.images import read_image
-from sparsessp.allencell.lists import faults, read_list
-from sparsessp.catalogues import parse_yaml, read_yaml
-from sparsessp.crops import Crops, Patch
-from sparsessp.dataset import load_samples, make_views, read_manifest, write_table
+from pipeline.plan.params import parse_params
+from sparsessp.data.allencell.archive import LARGEST_BYTES, BadArchive, members
+from sparsessp.data.allencell.catalogue import load_catalogue as load_collection
+from sparsessp.data.allencell.images import read_image
+from sparsessp.data.allencell.lists import faults, read_list
+from sparsessp.data.crops import Crops, Patch
+from sparsessp.data.microscope.catalogue import load_catalogue
+from sparsessp.data.samples import load_samples, make_views, read_manifest, write_table
+from sparsessp.data.splits import split
+from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, read_volume, write_volume
 from sparsessp.errors import SparseSSPError
-from sparsessp.files import sha256
-from sparsessp.microscope.catalogue import load_catalogue
-from sparsessp.splits import split
-from sparsessp.volumes import TRANSMITTED_LIGHT, Volume, read_volume, write_volume
+from sparsessp.support.files import sha256
+from sparsessp.support.yaml_files import parse_yaml, read_yaml
 
 CHANNELS = (TRANSMITTED_LIGHT, "dna")
 VOXEL_UM = (0.29, 0.29, 0.29)

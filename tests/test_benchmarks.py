@@ -13,15 +13,15 @@ from torch.nn import functional as F
 from benchmarks import __main__ as program
 from benchmarks import baseline, cases, machine, timing
 from sparsessp.config import METHODS, NetworkSettings, TrainingSettings
-from sparsessp.crops import Crops, Patch
-from sparsessp.dataset import MANIFEST, load_samples, make_views, write_table
+from sparsessp.costs.counted import macs, meta_network
+from sparsessp.data.crops import Crops, Patch
+from sparsessp.data.samples import MANIFEST, load_samples, make_views, write_table
+from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, write_volume
 from sparsessp.errors import SparseSSPError
-from sparsessp.inference import predict
+from sparsessp.learning.inference import predict
+from sparsessp.learning.training import optimiser, train_step
 from sparsessp.networks.network import build
-from sparsessp.resources import macs, meta_network
 from sparsessp.structures import STRUCTURES
-from sparsessp.training import learn, optimiser
-from sparsessp.volumes import TRANSMITTED_LIGHT, Volume, write_volume
 
 SMALL = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1}
 # RepMode in all its dimensions and kernels; of the others, which share all but the layout, one in each.
@@ -42,7 +42,7 @@ def test_a_step_of_the_baseline_has_our_loss_and_our_gradients(method, topology,
     generator = torch.Generator().manual_seed(0)
     view = torch.randn(4, 1, 4, 32, 32, generator=generator)
     target = torch.randn(4, 1, 8, 32, 32, generator=generator)
-    loss = learn(ours.train(), optimiser(ours, TRAINING), view, target, TASKS, len(TASKS))
+    loss = train_step(ours.train(), optimiser(ours, TRAINING), view, target, TASKS, len(TASKS))
     expected = baseline.Learner(theirs, TRAINING.learning_rate).step(view, target, TASKS)
     assert loss == pytest.approx(expected, rel=1e-5)  # float32 sums in another order
     gradients = {name: weight.grad for name, weight in theirs.named_parameters() if weight.grad is not None}

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsessp import checkpoints
 from sparsessp.config import NetworkSettings
 from sparsessp.errors import SparseSSPError
+from sparsessp.learning import checkpoints
 from sparsessp.networks.network import build
 
 SETTINGS = NetworkSettings(

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sparsessp.paper.published import published, rows
 from sparsessp.reporting.bootstrap import Bootstrap, holm, interval, setting
 from sparsessp.reporting.claims import CLAIMS, COLUMNS, claims
 from sparsessp.reporting.costs import read_profile, table6
-from sparsessp.reporting.published import published, rows
 from sparsessp.structures import KEYS
 
 COSTS = table6(read_profile(None))

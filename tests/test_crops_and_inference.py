@@ -7,13 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sparsessp.config import METHODS, ArchitectureSettings, NetworkSettings
-from sparsessp.crops import Crops, Patch, Pool, cut, place
-from sparsessp.dataset import Sample
-from sparsessp.device import precision
-from sparsessp.inference import gaussian, predict, starts
+from sparsessp.config import METHODS, NetworkSettings
+from sparsessp.data.crops import Crops, Patch, Pool, cut, place
+from sparsessp.data.samples import Sample
+from sparsessp.learning.inference import gaussian, predict, starts
+from sparsessp.learning.window_sampling import planes_read, window_sampled
 from sparsessp.networks.network import build
-from sparsessp.window_sampling import planes_read, window_sampled
 
 
 def ramp(planes, ratio, phase=0, size=8):
@@ -141,19 +140,3 @@ def test_several_structures_at_once_equal_one_by_one(method):
         with torch.no_grad():
             expected = network(window, torch.tensor([task]))[0, 0, 0, 0, 0]
         assert alone[0, 0, 0] == pytest.approx(float(expected), abs=1e-5)  # float32 sums in another order
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.skipif(
-    precision(ArchitectureSettings(precision="mixed"), torch.device("cpu")) == "float32", reason="the CPU lacks it"
-)
-def test_a_prediction_in_bfloat16_is_near_that_in_float32(method):
-    sizes = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1}
-    settings = NetworkSettings(method=method, topology="3d", **sizes)
-    network, half = build(settings), build(settings.model_copy(update={"precision": "mixed"}))
-    view = np.random.default_rng(1).standard_normal((5, 40, 33)).astype(np.float32)
-    exact = predict(network, view, 9, [3, 0], 32)
-    for found in (predict(half, view, 9, [3, 0], 32), np.stack([predict(half, view, 9, task, 32) for task in (3, 0)])):
-        assert found.dtype == np.float32
-        # 8 bits a number, some twenty layers deep
-        assert 0 < np.linalg.norm(found - exact) < 0.03 * np.linalg.norm(exact - exact.mean())

@@ -10,14 +10,14 @@ from fields import make_field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsessp.dataset import check_voxels, load_samples, make_views, read_manifest, write_table
+from sparsessp.data.examples import centre, first_volumes, read_examples, write_examples
+from sparsessp.data.samples import check_voxels, load_samples, make_views, read_manifest, write_table
+from sparsessp.data.splits import PARTS, split
+from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, read_volume, sparse_view, write_volume, zscore
 from sparsessp.errors import SparseSSPError
-from sparsessp.evaluation import evaluate, linear_baseline, summary
-from sparsessp.examples import centre, first_volumes, read_examples, write_examples
-from sparsessp.files import sha256, whole
-from sparsessp.metrics import delta_imp, score
-from sparsessp.splits import PARTS, split
-from sparsessp.volumes import TRANSMITTED_LIGHT, Volume, read_volume, sparse_view, write_volume, zscore
+from sparsessp.learning.evaluation import evaluate, linear_baseline, summary
+from sparsessp.learning.metrics import delta_imp, score
+from sparsessp.support.files import atomic_write, sha256
 
 
 def volume(seed=0, shape=(2, 10, 12, 14)):
@@ -66,7 +66,7 @@ def test_broken_volumes_are_named(tmp_path):
 def test_nothing_half_written_stays(tmp_path):
     target = tmp_path / "file"
     target.write_text("old")
-    with pytest.raises(RuntimeError), whole(target) as partial:
+    with pytest.raises(RuntimeError), atomic_write(target) as partial:
         partial.write_text("new, but")
         raise RuntimeError
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]

@@ -63,7 +63,7 @@ from pathlib import Path
 sys.path.insert(0, "tests")
 from fields import make_field
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
-from sparsessp.training import train
+from sparsessp.learning.training import train
 network = NetworkSettings(method="loud", topology="2d", backbone="dots", depth=8, width_3d=8, width_2d=8, groups=4,
                           embedding=64, backbone_divisor=8)
 training = TrainingSettings(iterations=30, batch=2, patch=24, learning_rate=3e-3, validate_every=10)
@@ -87,5 +87,7 @@ def test_a_method_and_a_backbone_are_one_file_each(tmp_path):
     losses = [float(text) for text in sh(folder, sys.executable, "-c", TRAIN).stdout.split()]
     assert losses[-1] < losses[0]
     # Its list of sources is unchanged by them: no other run's stage would run again.
-    sources = sh(folder, sys.executable, "-c", "from pipeline.code import sources; print(sources('train'))").stdout
+    sources = sh(
+        folder, sys.executable, "-c", "from pipeline.stages.code import sources; print(sources('train'))"
+    ).stdout
     assert "backbone.py" in sources and "dots" not in sources

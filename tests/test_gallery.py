@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_reporting import labels
 
+from sparsessp.data.examples import STRUCTURES_SHOWN, write_examples
 from sparsessp.errors import SparseSSPError
-from sparsessp.examples import STRUCTURES_SHOWN, write_examples
 from sparsessp.reporting.claims import claims
 from sparsessp.reporting.costs import read_profile, table6
 from sparsessp.reporting.evidence import Evidence

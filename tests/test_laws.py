@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.grid import expand, ratios_in_use
+from pipeline.plan.grid import expand, ratios_in_use
 from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings
-from sparsessp.crops import Crops, Patch
+from sparsessp.data.crops import Crops, Patch
+from sparsessp.data.splits import PARTS, split
+from sparsessp.data.volumes import sparse_view, zscore
 from sparsessp.errors import SparseSSPError
-from sparsessp.inference import gaussian, starts
-from sparsessp.metrics import delta_imp, plane_errors, score
+from sparsessp.learning.inference import gaussian, starts
+from sparsessp.learning.metrics import delta_imp, plane_errors, score
 from sparsessp.networks.projection import fold, unfold
-from sparsessp.splits import PARTS, split
-from sparsessp.volumes import sparse_view, zscore
 
 LAW = settings(deadline=None, max_examples=60)
 FLOATS = st.floats(-1e3, 1e3, width=32)

@@ -13,9 +13,10 @@ import pytest
 import torch
 from checkout import ROOT
 
-from pipeline import fetch, resample
-from sparsessp import arguments, checkpoints
-from sparsessp.files import write_text
+from pipeline.stages import fetch, resample
+from sparsessp.learning import checkpoints
+from sparsessp.support import command_line
+from sparsessp.support.files import write_text
 
 NOBODY = 65534
 FETCH = ("--catalogue", str(ROOT / "data/synthetic.yaml"), "--size", "tiny", "--structures", "dna")
@@ -28,7 +29,7 @@ def save(folder, count):
 def refused(run, *words):
     """Run a script's function; it must end with one line that holds these words."""
     with pytest.raises(SystemExit) as caught:
-        arguments.main(lambda _: run(), [])
+        command_line.main(lambda _: run(), [])
     line = str(caught.value)
     assert line.startswith("error: ") and "\n" not in line and all(word in line for word in words), line
 
@@ -106,8 +107,8 @@ def open_folder():
 
 WRITE = """
 from pathlib import Path
-from sparsessp import arguments, files
-arguments.main(lambda _: files.write_text(Path("manifest.csv"), "x"), [])
+from sparsessp.support import command_line, files
+command_line.main(lambda _: files.write_text(Path("manifest.csv"), "x"), [])
 """
 
 
@@ -129,9 +130,9 @@ import resource, sys
 import numpy as np
 sys.path.insert(0, %r)
 from fields import make_field
-from sparsessp import arguments
+from sparsessp.support import command_line
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
-from sparsessp.training import train
+from sparsessp.learning.training import train
 from pathlib import Path
 
 def run(_):
@@ -142,7 +143,7 @@ def run(_):
     resource.setrlimit(resource.RLIMIT_AS, (now + (600 << 20), now + (600 << 20)))
     train(network, training, InferenceSettings(window=32), samples, samples, Path("scratch"), progress=False)
 
-arguments.main(run, [])
+command_line.main(run, [])
 """
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from sparsessp.data.microscope.dataset import COLUMNS, Catalogue, Size, acquire, load_catalogue, take
+from sparsessp.data.microscope.montage import CATALOGUE
+from sparsessp.data.microscope.optics import brightfield, brightfield_image, fluorescence, photon_budget
+from sparsessp.data.microscope.scene import PARTS, Scene
+from sparsessp.data.microscope.shapes import random_walks
+from sparsessp.data.volumes import TRANSMITTED_LIGHT, read_volume
 from sparsessp.errors import SparseSSPError
-from sparsessp.microscope.dataset import COLUMNS, Catalogue, Size, acquire, load_catalogue, take
-from sparsessp.microscope.montage import CATALOGUE
-from sparsessp.microscope.optics import brightfield, brightfield_image, fluorescence, photon_budget
-from sparsessp.microscope.scene import PARTS, Scene
-from sparsessp.microscope.shapes import random_walks
 from sparsessp.structures import KEYS
-from sparsessp.volumes import TRANSMITTED_LIGHT, read_volume
 
 TINY, SMALL = (16, 32, 32), (48, 64, 64)
 

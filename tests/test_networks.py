@@ -10,12 +10,12 @@ from checkout import ROOT
 from torch.nn import functional as F
 
 from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings, NetworkSettings
+from sparsessp.costs.counted import macs, meta_network, parameters, shapes
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.blocks import fold, one_hot, unfold
-from sparsessp.networks.convolution import convolve, reaching, thinned
+from sparsessp.networks.convolution import convolve, crop_to_reachable_taps, subsample
 from sparsessp.networks.interpolation import Postfix
 from sparsessp.networks.network import build
-from sparsessp.resources import macs, meta_network, parameters, shapes
 
 SMALL = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1, "repmode_kernel": 3}
 AXES = tuple(product(TOPOLOGIES, ("prefix", "postfix", "none"), ("3d", "2d"), RATIOS))
@@ -126,19 +126,19 @@ def test_taps_that_reach_no_voxel_are_left_out_without_a_difference(kernel, stri
     weight = torch.randn(2, 3, *[kernel] * 3, dtype=torch.float64)
     for size in product((1, 2, 3, 6), repeat=3):
         x = torch.randn(2, 3, *size, dtype=torch.float64)
-        kept = reaching(weight, size)
+        kept = crop_to_reachable_taps(weight, size)
         assert kept.shape[2:] == tuple(min(kernel, 2 * n - 1) for n in size)
         torch.testing.assert_close(convolve(x, kept, stride), F.conv3d(x, weight, stride=stride, padding=kernel // 2))
 
 
 @pytest.mark.parametrize("n", (2, 3))
-def test_a_strided_1x1_convolution_is_one_of_the_thinned_image(n):
+def test_a_strided_1x1_convolution_is_one_of_the_subsampled_image(n):
     conv = F.conv2d if n == 2 else F.conv3d
     weight = torch.randn(5, 3, *[1] * n, dtype=torch.float64)
     for size in product((1, 2, 5), repeat=n):
         x = torch.randn(2, 3, *size, dtype=torch.float64)
         expected = conv(x, weight, stride=2)
-        torch.testing.assert_close(conv(thinned(x, 2), weight), expected)
+        torch.testing.assert_close(conv(subsample(x, 2), weight), expected)
         torch.testing.assert_close(convolve(x, weight, 2), expected)
 
 

@@ -12,16 +12,16 @@ from checkout import ROOT
 from ruamel.yaml import YAML
 from test_reporting import TGNET, labels, line, plan, put
 
-from sparsessp import profiling
 from sparsessp.config import TOPOLOGIES, NetworkSettings, TrainingSettings
-from sparsessp.dataset import write_table
-from sparsessp.device import machine
+from sparsessp.costs import measured as profiling
+from sparsessp.costs.counted import macs, meta_network, module_macs
+from sparsessp.costs.measured import profile
+from sparsessp.data.samples import write_table
 from sparsessp.errors import SparseSSPError
-from sparsessp.profiling import profile
+from sparsessp.paper.published import MEASURED, published, rows
 from sparsessp.reporting.costs import COLUMNS, read_profile, table6, timings
-from sparsessp.reporting.published import MEASURED, published, rows
 from sparsessp.reporting.report import write_report
-from sparsessp.resources import macs, meta_network, module_macs
+from sparsessp.support.device import machine
 
 TINY = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "repmode_kernel": 3}
 

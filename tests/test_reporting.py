@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sparsessp.allencell.fingerprint import fingerprint
 from sparsessp.config import BACKBONES, ExperimentSettings
+from sparsessp.data.allencell.fingerprint import fingerprint
 from sparsessp.errors import SparseSSPError
-from sparsessp.metrics import delta_imp
+from sparsessp.learning.metrics import delta_imp
+from sparsessp.paper.published import DELTA_IMP, METRICS, printed_ratios, published, rows, winner
 from sparsessp.reporting.labels import Labels
-from sparsessp.reporting.published import DELTA_IMP, METRICS, printed_ratios, published, rows, winner
 from sparsessp.reporting.report import write_report
 from sparsessp.reporting.scores import load_scores, over_seeds, summarise
 from sparsessp.reporting.tables import baseline, comparison, csv_text, table7

@@ -12,8 +12,8 @@ import pytest
 from checkout import ROOT, sh
 
 from pipeline import keeper
-from sparsessp import arguments
 from sparsessp.errors import SparseSSPError
+from sparsessp.support import command_line
 
 ENTRY = """\
   {name}:
@@ -168,9 +168,9 @@ def test_a_failure_is_one_line_and_stays_as_the_reason(tmp_path, raised, said):
 
 
 def test_a_fault_of_the_program_keeps_its_traceback():
-    assert arguments.explain(KeyError("x")) is None
-    assert arguments.explain(SparseSSPError("x")) == "x"
+    assert command_line.explain(KeyError("x")) is None
+    assert command_line.explain(SparseSSPError("x")) == "x"
     before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
     with pytest.raises(KeyError):
-        arguments.main(lambda _: {}["x"], [])
+        command_line.main(lambda _: {}["x"], [])
     assert signal.getsignal(signal.SIGINT) is before

@@ -6,11 +6,11 @@ import pytest
 import torch
 from fields import make_field
 
-from sparsessp import checkpoints
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.errors import SparseSSPError
+from sparsessp.learning import checkpoints
+from sparsessp.learning.training import _Run, train, train_step
 from sparsessp.networks.network import build
-from sparsessp.training import _Run, learn, train
 
 NETWORK = NetworkSettings(
     method="dodnet",
@@ -153,7 +153,7 @@ def test_a_clipped_gradient_is_short_and_points_the_same_way(samples):
     target = torch.from_numpy(samples[0].target_DHW[None, None, :8, :24, :24].copy())
     gradients = []
     for clip in (0.0, 1e-3):
-        learn(network, torch.optim.Adam(network.parameters(), lr=0.0), view, target, torch.tensor([0]), 1, clip)
+        train_step(network, torch.optim.Adam(network.parameters(), lr=0.0), view, target, torch.tensor([0]), 1, clip)
         gradients.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
     free, cut = gradients
     assert cut.norm() == pytest.approx(1e-3, rel=1e-3) and free.norm() > 1e-2
@@ -219,14 +219,13 @@ def test_running_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(tmp_pa
         run_._step()
 
 
-def test_mixed_precision_trains_in_float32_on_a_cpu(tmp_path, samples):
-    """Where bfloat16 gradients are not sound; only the validation may differ. RepMode: test_convolution.py."""
+def test_mixed_precision_is_float32_on_a_cpu(tmp_path, samples):
+    """torch computes some bfloat16 convolutions on a CPU from uninitialised memory, so none is used."""
     plain, mixed = (
         run(tmp_path / precision, samples, NETWORK.model_copy(update={"precision": precision}))[1]
         for precision in ("float32", "mixed")
     )
-    assert plain["training_mse"].equals(mixed["training_mse"])
-    np.testing.assert_allclose(mixed["validation_mse"], plain["validation_mse"], rtol=0.01)
+    assert plain.equals(mixed)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # what torch.compile imports

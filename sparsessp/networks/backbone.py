@@ -143,7 +143,7 @@ def load_encoder(method: Method, n: int, channels: int, planes: int) -> nn.Modul
     return BackboneEncoder(method, module.Features(channels, settings.backbone_divisor), channels, planes)
 
 
-def adopted(have: dict[str, Tensor], wanted: dict[str, Tensor], first: str, weights: str) -> dict[str, Tensor]:
+def adapt_weights(have: dict[str, Tensor], wanted: dict[str, Tensor], first: str, weights: str) -> dict[str, Tensor]:
     """Fit trained weights to a network that sees other channels or another size of image.
 
     Colour channels of the first convolution are repeated over the planes and scaled by 3 / planes;

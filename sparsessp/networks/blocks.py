@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from sparsessp.errors import SparseSSPError
-from sparsessp.networks.convolution import CHANNELS_LAST, thinned
+from sparsessp.networks.convolution import CHANNELS_LAST, subsample
 
 Code = Tensor | tuple[Tensor, ...] | None
 
@@ -120,7 +120,7 @@ class ResidualBlock(nn.Module):
         if self.gate is not None:
             h_BC = self.gate(h_BC, code)
         if self.shortcut_norm is not None:
-            x_BC = self.shortcut_conv(thinned(F.relu(self.shortcut_norm(x_BC, code)), self.stride))
+            x_BC = self.shortcut_conv(subsample(F.relu(self.shortcut_norm(x_BC, code)), self.stride))
         return h_BC + x_BC
 
 

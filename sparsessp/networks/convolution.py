@@ -1,4 +1,4 @@
-"""Convolutions with computed kernels, and how a CPU does them fast and soundly.
+"""Convolutions with computed kernels, and a faster backward pass for them on CPUs.
 
 Shapes as in `blocks`; a kernel is (O, I, k ...), of one number of taps per axis, "same" padding, no bias.
 """
@@ -22,28 +22,25 @@ _KERNEL_GRADIENT = {2: gradients.conv2d_weight, 3: gradients.conv3d_weight}
 # kernel 5, 72 to 48. At 4 x 8 x 8 (256 voxels) the product takes longer, and so does laying out what it multiplies.
 _SMALL = 64
 
-_TILES = torch.cpu.get_capabilities().get("amx_bf16", False)
 
-
-def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1, halved: bool = False) -> Tensor:
+def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1) -> Tensor:
     """Convolve with a computed kernel; dimensions from the kernel's rank.
 
     Args:
         x_BC: Image.
         kernel_OI: Kernel.
         stride: On all axes.
-        halved: Multiply in bfloat16, summing in float32, where a CPU does that soundly: see `_Trained`.
     """
     if max(kernel_OI.shape[2:]) == 1:
-        x_BC, stride = thinned(x_BC, stride), 1
+        x_BC, stride = subsample(x_BC, stride), 1
     if x_BC.device.type == "cpu" and torch.is_grad_enabled():
-        return _Trained.apply(x_BC, kernel_OI, stride, halved)
+        return _CpuConvolution.apply(x_BC, kernel_OI, stride)
     # Where operations are only counted, all taps are, as by the paper.
-    kernel_OI = kernel_OI if x_BC.device.type == "meta" else reaching(kernel_OI, x_BC.shape[2:])
+    kernel_OI = kernel_OI if x_BC.device.type == "meta" else crop_to_reachable_taps(kernel_OI, x_BC.shape[2:])
     return _convolved(x_BC, _laid_out(kernel_OI), stride)
 
 
-def convolve_each(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int = 1, halved: bool = False) -> Tensor:
+def convolve_each(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int = 1) -> Tensor:
     """Convolve each sample with a kernel of its own.
 
     Kernels of 3 in one grouped convolution, on two cores 2 to 5 times faster than a loop over the
@@ -52,7 +49,7 @@ def convolve_each(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int = 1, h
     n = x_BC.dim() - 2
     if kernels_OI[0].shape[-1] > 3:
         pairs = zip(x_BC.split(1), kernels_OI, strict=True)
-        return torch.cat([convolve(x, kernel, stride, halved) for x, kernel in pairs])
+        return torch.cat([convolve(x, kernel, stride) for x, kernel in pairs])
     samples, channels = x_BC.shape[:2]
     y_1C = _CONVOLVE[n](
         x_BC.reshape(1, samples * channels, *x_BC.shape[2:]),
@@ -64,7 +61,7 @@ def convolve_each(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int = 1, h
     return y_1C.unflatten(1, (samples, -1)).squeeze(0)
 
 
-def thinned(x_BC: Tensor, stride: int) -> Tensor:
+def subsample(x_BC: Tensor, stride: int) -> Tensor:
     """Keep every `stride`-th voxel of each axis: all that a strided 1x1 convolution looks at.
 
     Its own stride is not used: torch 2.13's backward pass of a strided 1x1 convolution of few
@@ -73,7 +70,7 @@ def thinned(x_BC: Tensor, stride: int) -> Tensor:
     return x_BC if stride == 1 else x_BC[(..., *[slice(None, None, stride)] * (x_BC.dim() - 2))]
 
 
-def reaching(kernel_OI: Tensor, size: Sequence[int]) -> Tensor:
+def crop_to_reachable_taps(kernel_OI: Tensor, size: Sequence[int]) -> Tensor:
     """Leave out the outer taps of a kernel that only ever meet the zeros around an image of this size.
 
     Of a kernel of 5 on 1 x 2 x 2 voxels, 9 taps of 125 are left, and a training step of RepMode's
@@ -101,21 +98,15 @@ def _convolved(x_BC: Tensor, kernel_OI: Tensor, stride: int) -> Tensor:
     return _CONVOLVE[x_BC.dim() - 2](x_BC, kernel_OI, stride=stride, padding=_padding(kernel_OI.shape))
 
 
-class _Trained(torch.autograd.Function):
-    """A convolution on a CPU with a backward pass of its own.
-
-    Halved, it multiplies in bfloat16 what torch 2.13 (oneDNN) then computes from the operands alone. From memory that
-    nobody wrote it computes kernels' gradients on a CPU without AMX, so these are float32 there, and some results where
-    there are strides, which are left in float32, or taps that reach no voxel, which are left out (docs/speed.md).
-    """
+class _CpuConvolution(torch.autograd.Function):
+    """A convolution on a CPU whose kernel gradient is one matrix product where the output is small."""
 
     @staticmethod
-    def forward(ctx: Any, x_BC: Tensor, whole_OI: Tensor, stride: int, halved: bool) -> Tensor:
-        numbers = torch.bfloat16 if halved and stride == 1 else x_BC.dtype
-        kernel_OI = _laid_out(reaching(whole_OI, x_BC.shape[2:]).to(numbers))
+    def forward(ctx: Any, x_BC: Tensor, whole_OI: Tensor, stride: int) -> Tensor:
+        kernel_OI = _laid_out(crop_to_reachable_taps(whole_OI, x_BC.shape[2:]))
         ctx.stride, ctx.whole = stride, whole_OI.shape
         ctx.save_for_backward(x_BC, kernel_OI)
-        return _convolved(x_BC.to(numbers), kernel_OI, stride).to(x_BC.dtype)
+        return _convolved(x_BC, kernel_OI, stride)
 
     @staticmethod
     def backward(ctx: Any, *y_gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -124,17 +115,15 @@ class _Trained(torch.autograd.Function):
         n, where = x_BC.dim() - 2, (ctx.stride, _padding(kernel_OI.shape))
         dx_BC = dwhole_OI = None
         if ctx.needs_input_grad[0]:
-            dx_BC = _IMAGE_GRADIENT[n](x_BC.shape, kernel_OI, dy_BC.to(kernel_OI.dtype), *where).to(x_BC.dtype)
+            dx_BC = _IMAGE_GRADIENT[n](x_BC.shape, kernel_OI, dy_BC, *where)
         if ctx.needs_input_grad[1]:
             small = math.prod(dy_BC.shape[2:]) <= _SMALL
             gradient = _kernel_product if small else _KERNEL_GRADIENT[n]
-            numbers = kernel_OI.dtype if small or _TILES else x_BC.dtype
-            dkernel_OI = gradient(x_BC.to(numbers), kernel_OI.shape, dy_BC.to(numbers), *where)
-            dwhole_OI = dkernel_OI = dkernel_OI.to(x_BC.dtype)
+            dwhole_OI = dkernel_OI = gradient(x_BC, kernel_OI.shape, dy_BC, *where)
             if dkernel_OI.shape != ctx.whole:
                 dwhole_OI = dkernel_OI.new_zeros(ctx.whole)
-                reaching(dwhole_OI, x_BC.shape[2:]).copy_(dkernel_OI)
-        return dx_BC, dwhole_OI, None, None
+                crop_to_reachable_taps(dwhole_OI, x_BC.shape[2:]).copy_(dkernel_OI)
+        return dx_BC, dwhole_OI, None
 
 
 def _kernel_product(x_BC: Tensor, shape: torch.Size, dy_BC: Tensor, stride: int, padding: Sequence[int]) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sparsessp.networks.backbone import Backbone, Tap, adopted, resized
+from sparsessp.networks.backbone import Backbone, Tap, adapt_weights, resized
 from sparsessp.networks.weights import missing_extra, no_weights
 
 _STRIDE = 16  # of the tokens of a plain vision transformer
@@ -40,7 +40,7 @@ class Pretrainable(Backbone):
             trained = type(self.model).from_pretrained(source, use_safetensors=True)
         except Exception as error:  # network, names and files: what the library raises is its own affair
             raise no_weights(source, error) from None
-        self.model.load_state_dict(adopted(trained.state_dict(), self.model.state_dict(), self.first, source))
+        self.model.load_state_dict(adapt_weights(trained.state_dict(), self.model.state_dict(), self.first, source))
 
 
 class PlainTransformer(Pretrainable):

@@ -10,7 +10,7 @@ from functools import cache, cached_property
 import numpy as np
 import pandas as pd
 
-from sparsessp.reporting.published import ALL
+from sparsessp.paper.published import ALL
 from sparsessp.reporting.scores import setting
 
 DRAWS = 10_000

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from sparsessp.paper.published import ALL, DELTA_IMP, STRUCTURE_MEAN
 from sparsessp.reporting.markdown import DASH
-from sparsessp.reporting.published import ALL, DELTA_IMP, STRUCTURE_MEAN
 from sparsessp.reporting.scores import SD
 from sparsessp.reporting.tables import decimals, number
 from sparsessp.structures import STRUCTURES

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from sparsessp.paper.published import ALL, PublishedRow, printed_ratios, published, rows
 from sparsessp.reporting.bootstrap import Bootstrap, holm, interval, p_value
 from sparsessp.reporting.labels import Labels
-from sparsessp.reporting.published import ALL, PublishedRow, printed_ratios, published, rows
 
 LEVEL = 0.05
 FEWEST = 5  # independent volumes below which an interval means nothing

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from sparsessp.dataset import read_table
+from sparsessp.data.samples import read_table
+from sparsessp.paper.published import MEASURED, printed_ratios, published, rows
 from sparsessp.reporting.labels import Labels
-from sparsessp.reporting.published import MEASURED, printed_ratios, published, rows
 
 COUNTED = ("experiment", "gmacs", "module_gmacs", "parameters")
 # Where and on what it was measured, the same in all rows.

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparsessp.dataset import read_table
+from sparsessp.data.examples import read_examples
+from sparsessp.data.samples import read_table
 from sparsessp.errors import SparseSSPError
-from sparsessp.examples import read_examples
 from sparsessp.reporting.scores import linear
 
 PLANES = ("volume", "plane", "squared_error", "variation")

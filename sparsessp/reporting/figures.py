@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sparsessp.config import RATIOS
+from sparsessp.paper.published import PublishedRow, printed_ratios, published, rows
 from sparsessp.reporting.labels import Labels
-from sparsessp.reporting.published import PublishedRow, printed_ratios, published, rows
 from sparsessp.reporting.scores import mean
 
 # The paper's blue and orange, in shades that colour-blind readers can tell apart; the marker says it again.

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sparsessp.config import RATIOS
-from sparsessp.examples import STRUCTURES_SHOWN
+from sparsessp.data.examples import STRUCTURES_SHOWN
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.forest import forest
 from sparsessp.reporting.labels import Labels

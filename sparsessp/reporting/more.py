@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from sparsessp.paper.published import ALL, METRICS, STRUCTURE_MEAN
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.labels import Labels
-from sparsessp.reporting.published import ALL, METRICS, STRUCTURE_MEAN
 from sparsessp.reporting.scores import MORE, mean
 from sparsessp.reporting.tables import TGNET
 

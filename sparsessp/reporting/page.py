@@ -6,14 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from sparsessp.allencell.fingerprint import TOLERANCE
+from sparsessp.data.allencell.fingerprint import TOLERANCE
+from sparsessp.paper.published import METRICS, rows, winner
 from sparsessp.reporting.cells import GROUP_NAMES, best_of, pair, score, symbol, verdict
 from sparsessp.reporting.claims import caption
 from sparsessp.reporting.gallery import NOTHING, Drawing
 from sparsessp.reporting.labels import DINOV2, Labels
 from sparsessp.reporting.markdown import DASH, markdown, table_files
 from sparsessp.reporting.opening import headline, limits, what_was_run
-from sparsessp.reporting.published import METRICS, rows, winner
 from sparsessp.reporting.scores import linear
 from sparsessp.reporting.tables import GROUPS, shown_ratios
 

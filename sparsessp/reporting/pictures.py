@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from scipy.ndimage import uniform_filter
 
-from sparsessp.examples import STRUCTURES_SHOWN
+from sparsessp.data.examples import STRUCTURES_SHOWN
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.style import GREY, canvas

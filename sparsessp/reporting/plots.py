@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from sparsessp.config import RATIOS
+from sparsessp.paper.published import printed_ratios, rows
 from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.figures import STYLES
 from sparsessp.reporting.labels import Labels
-from sparsessp.reporting.published import printed_ratios, rows
 from sparsessp.reporting.scores import linear, mean
 from sparsessp.reporting.style import GREY, METHODS, RATIO_COLOURS, TOPOLOGIES, canvas, say, tidy
 from sparsessp.reporting.tables import TGNET

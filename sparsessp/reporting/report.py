@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from sparsessp.errors import SparseSSPError
-from sparsessp.files import whole
+from sparsessp.paper.published import ALL
 from sparsessp.reporting.claims import claims
 from sparsessp.reporting.costs import read_profile, table6, timings
 from sparsessp.reporting.durations import Circumstances, read_durations
@@ -26,10 +26,10 @@ from sparsessp.reporting.latex import latex_tables
 from sparsessp.reporting.more import all_runs, beyond, window_sampling
 from sparsessp.reporting.page import page
 from sparsessp.reporting.plots import cost_figure, measured_costs, run_costs
-from sparsessp.reporting.published import ALL
 from sparsessp.reporting.scores import linear, load_scores, mean, over_seeds, summarise
 from sparsessp.reporting.tables import COMPARISONS, baseline, comparison, csv_text, table7
 from sparsessp.reporting.timings import timings_page
+from sparsessp.support.files import atomic_write
 
 _UNKNOWN = Circumstances()
 
@@ -156,5 +156,5 @@ def _volume_scores(scores: pd.DataFrame) -> str:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(content)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sparsessp.errors import SparseSSPError
-from sparsessp.metrics import delta_imp
-from sparsessp.reporting.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN
+from sparsessp.learning.metrics import delta_imp
+from sparsessp.paper.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN
 from sparsessp.structures import KEYS
 
 BASE = "multinet-3d-prefix-r1"

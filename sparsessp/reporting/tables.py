@@ -8,8 +8,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from sparsessp.reporting.labels import Labels
-from sparsessp.reporting.published import (
+from sparsessp.paper.published import (
     ALL,
     DELTA_IMP,
     METRICS,
@@ -19,6 +18,7 @@ from sparsessp.reporting.published import (
     published,
     rows,
 )
+from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.scores import SD, linear, mean
 from sparsessp.structures import KEYS
 

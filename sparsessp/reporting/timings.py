@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from sparsessp.paper.published import MEASURED
 from sparsessp.reporting.durations import circumstances, training_times
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.markdown import DASH, markdown
-from sparsessp.reporting.published import MEASURED
 
 _HEADERS = {
     "infer_s_per_iter": "Inference<br>s/iter",

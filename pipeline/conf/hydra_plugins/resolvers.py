@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 # DVC runs from its own program, which does not look for packages beside dvc.yaml.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from pipeline.grid import expand, ratios_in_use  # noqa: E402
+from pipeline.plan.grid import expand, ratios_in_use  # noqa: E402
 
 
 def _plain(node):

@@ -6,8 +6,8 @@ Names of its weights are those that are common for ResNets, so that ImageNet wei
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparsessp.networks.backbone import Backbone, Tap, adopted
-from sparsessp.networks.convolution import thinned
+from sparsessp.networks.backbone import Backbone, Tap, adapt_weights
+from sparsessp.networks.convolution import subsample
 from sparsessp.networks.weights import read_weights
 
 _HUB = "timm/resnet18.a1_in1k"
@@ -41,7 +41,7 @@ class BasicBlock(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return (B, co, ...)."""
         h_BCHW = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x_BCHW)))))
-        return F.relu(h_BCHW + self.downsample(thinned(x_BCHW, self.stride)))
+        return F.relu(h_BCHW + self.downsample(subsample(x_BCHW, self.stride)))
 
 
 class Features(Backbone):
@@ -69,4 +69,4 @@ class Features(Backbone):
     def load(self, weights: str) -> None:
         """Take trained weights over; a classifier's last layer is left out."""
         have = read_weights(_HUB if weights == "hub" else weights)
-        self.load_state_dict(adopted(have, self.state_dict(), _FIRST, weights))
+        self.load_state_dict(adapt_weights(have, self.state_dict(), _FIRST, weights))

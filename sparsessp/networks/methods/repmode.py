@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparsessp.device import half_able
 from sparsessp.networks.blocks import Code, Norm, Site, one_hot, per_channel
 from sparsessp.networks.convolution import convolve, convolve_each
 from sparsessp.networks.method import Method
@@ -67,12 +66,11 @@ class MixtureConv(nn.Module):
         kernel: Taps per axis.
         stride: On all axes.
         tasks: Number of tasks.
-        halved: Whether a CPU that trains it multiplies in bfloat16 (`convolution.convolve`).
     """
 
-    def __init__(self, n: int, ci: int, co: int, kernel: int, stride: int, tasks: int, halved: bool = False):
+    def __init__(self, n: int, ci: int, co: int, kernel: int, stride: int, tasks: int):
         super().__init__()
-        self.n, self.co, self.kernel, self.stride, self.halved = n, co, kernel, stride, halved
+        self.n, self.co, self.kernel, self.stride = n, co, kernel, stride
         sizes = range(kernel, 0, -2)
         self.convs = nn.ParameterList(_expert(co, ci, n, size) for size in sizes)
         self.pools = nn.ParameterList(_expert(co, ci, n, 1) for _ in sizes[:-1])
@@ -101,8 +99,8 @@ class MixtureConv(nn.Module):
             return self._by_expert(x_BC, self._gates(code_GT)[group_B])
         kernels_OI = self.kernels(code_GT).to(x_BC.dtype).unbind()
         if len(kernels_OI) == 1:
-            return convolve(x_BC, kernels_OI[0], self.stride, self.halved)
-        return convolve_each(x_BC, [kernels_OI[group] for group in group_B.tolist()], self.stride, self.halved)
+            return convolve(x_BC, kernels_OI[0], self.stride)
+        return convolve_each(x_BC, [kernels_OI[group] for group in group_B.tolist()], self.stride)
 
     def merged(self, code: tuple[Tensor, Tensor]) -> nn.Module:
         """Return the ordinary convolution that this one is for the one task of `code`."""
@@ -115,9 +113,9 @@ class MixtureConv(nn.Module):
     def _by_expert(self, x_BC: Tensor, gates_BEO: Tensor) -> Tensor:
         """Apply every expert to all samples and weigh its output channels."""
         weights = [per_channel(gate_BO.to(x_BC.dtype), x_BC) for gate_BO in gates_BEO.unbind(1)]
-        y_BC = weights[0] * convolve(x_BC, self.convs[0], self.stride, self.halved)
+        y_BC = weights[0] * convolve(x_BC, self.convs[0], self.stride)
         for weight, conv in zip(weights[1:], self.convs[1:], strict=False):
-            y_BC = y_BC + weight * convolve(x_BC, conv, self.stride, self.halved)
+            y_BC = y_BC + weight * convolve(x_BC, conv, self.stride)
         for weight, conv, box in zip(weights[len(self.convs) :], self.pools, self._pool_sizes, strict=True):
             # Pooling and a 1x1 convolution commute; pooled first, the stride is taken once.
             y_BC = y_BC + weight * convolve(self._pooled(x_BC, box), conv)
@@ -173,8 +171,7 @@ class Conditioning(Method):
 
     def conv(self, site: Site, ci: int, co: int, stride: int) -> MixtureConv:
         """A mixture of experts."""
-        halved = half_able(self.settings)
-        return MixtureConv(site.n, ci, co, self.settings.repmode_kernel, stride, self.tasks, halved)
+        return MixtureConv(site.n, ci, co, self.settings.repmode_kernel, stride, self.tasks)
 
     def head(self, n: int, ci: int, co: int, bottleneck: int) -> nn.Module:
         """A mixture convolution to the output."""

@@ -1,0 +1,1 @@
+"""The plan: parameters, the grid of experiments, and what it will take."""

@@ -1,0 +1,118 @@
+"""Print the plan before it is run: trainings, iterations, estimated hours and disk.
+
+The hours come from the speed of each network, measured now on the default device (SPARSESSP_DEVICE): on CUDA
+with the plan's own batches, on a CPU with one small crop, scaled by the number of voxels.
+
+Examples:
+  python -m pipeline.plan --scale paper --data allencell
+  python -m pipeline.plan --scale bench ratio=8 'methods=[tgnet,dodnet]' --json
+  python -m pipeline.plan --no-measure
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from pipeline.compose import compose
+from pipeline.plan.estimate import amount, disk, grouped, network_settings, runs, summary
+from pipeline.plan.params import Params, parse_params
+from sparsessp.costs.counted import step_seconds
+from sparsessp.support.command_line import main
+from sparsessp.support.device import default_device
+
+_CPU_ROWS = 32  # of the one crop that a CPU is measured with
+
+
+def measure(params: Params, device: torch.device) -> dict[str, float]:
+    """Return the seconds of an iteration of each run."""
+    training = params.scale.training
+    rows, batch, steps = training.patch, training.batch, 5
+    if device.type != "cuda":
+        rows, batch, steps = min(rows, _CPU_ROWS), 1, 1
+    factor = training.batch * training.patch**2 / (batch * rows**2)
+    found = {}
+    for name, run in tqdm(params.experiments.items(), "measure", unit="network"):
+        found[name] = factor * step_seconds(network_settings(params, run), batch, rows, steps)
+    return found
+
+
+def text(facts: dict[str, Any], table: pd.DataFrame) -> str:
+    """Return the plan as a reader wants it."""
+    volumes, training, budget = facts["volumes"], facts["training"], facts["budget"]
+    amounts = ", ".join(f"{key} {n}" for key, n in budget["amount"].items())
+    lines = [
+        f"data      {facts['data']}, {len(facts['structures'])} structures: {volumes['train']} training, "
+        f"{volumes['validation']} validation, {volumes['test']} test volumes",
+        f"scale     {facts['scale']}: {budget['unit']} {amounts}",
+        f"training  patch {' x '.join(map(str, facts['patch']))}, batch {training['batch']}, "
+        f"Adam {training['learning_rate']:g}, {training['schedule']}",
+        "",
+    ]
+    headers = {
+        "method": "method",
+        "topology": "topology",
+        "runs": "runs",
+        "networks": "networks each",
+        "iterations": "iterations each",
+        "total": "iterations",
+        "seconds": "s/iteration",
+        "hours": "hours",
+    }
+    shown = table.rename(columns=headers)
+    formats = {"s/iteration": "{:.3g}".format, "hours": "{:,.1f}".format}
+    formats |= dict.fromkeys(("iterations each", "iterations"), "{:,}".format)
+    lines.append(shown.to_string(index=False, formatters=formats))
+    lines.append("")
+    hours = f", {facts['hours']:,.1f} hours" if "hours" in facts else ""
+    lines.append(f"total     {facts['runs']} runs, {facts['iterations']:,} iterations{hours}")
+    if "measured" in facts:
+        lines.append(f"          {facts['measured']}")
+    lines += ["", *(f"disk      {what}: {size / 1e9:,.2f} GB" for what, size in facts["disk"].items())]
+    return "\n".join(lines)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Compose, estimate, print."""
+    parser = argparse.ArgumentParser(
+        "python -m pipeline.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scale", help="scale, such as paper")
+    parser.add_argument("--data", help="data set: synthetic or allencell")
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra override, such as ratio=8")
+    parser.add_argument("--no-measure", action="store_true", help="leave out the hours")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_intermixed_args(arguments)
+    overrides = [f"{key}={getattr(options, key)}" for key in ("scale", "data") if getattr(options, key)]
+    params = parse_params(compose([*overrides, *options.overrides]), "the composed parameters")
+    data = amount(params)
+    planned = runs(params, data)
+    device = default_device()
+    seconds = None if options.no_measure else measure(params, device)
+    table = grouped(planned, seconds)
+    facts = {
+        **summary(params, data),
+        "runs": len(planned),
+        "iterations": int(planned["iterations"].sum()),
+        "disk": disk(params, data, planned),
+    }
+    if seconds is not None:
+        on = torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU, a rough guide only"
+        facts |= {
+            "hours": float(table["hours"].sum()),
+            "measured": f"at the speed of each network on {on}; validation and evaluation at a third of a training "
+            "step for as many voxels",
+        }
+    if options.json:
+        print(json.dumps({**facts, "groups": table.to_dict("records")}, indent=1))
+    else:
+        print(text(facts, table))
+
+
+if __name__ == "__main__":
+    main(run, sys.argv[1:])

@@ -1,0 +1,177 @@
+"""What a plan comes to before it is run: volumes, iterations, hours and disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil, prod
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.plan.data import ArchivesSource
+from pipeline.plan.params import Experiment, Params
+from sparsessp.config import NetworkSettings
+from sparsessp.costs.counted import meta_network, parameters
+from sparsessp.data.allencell import catalogue as allencell
+from sparsessp.data.microscope import catalogue as microscope
+from sparsessp.data.splits import DNA_VOLUMES, PARTS, counts
+from sparsessp.errors import SparseSSPError
+from sparsessp.learning.inference import starts
+from sparsessp.networks.method import load_method
+from sparsessp.structures import structure
+
+_DNA = "dna"
+# A forward pass takes about a third of a training step.
+_FORWARD = 1 / 3
+_FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much data there is to be.
+
+    Attributes:
+        volumes: Of each structure and part.
+        images: Files, which the structures share in part.
+        channels: Of a file, at most.
+        shape: Planes, rows and columns of a typical one, as prepared.
+    """
+
+    volumes: dict[str, dict[str, int]]
+    images: int
+    channels: int
+    shape: tuple[int, int, int]
+
+    def of(self, part: str) -> int:
+        """Volumes of a part, over all structures."""
+        return sum(parts[part] for parts in self.volumes.values())
+
+
+def amount(params: Params) -> Amount:
+    """Return how much data the parameters ask for, as the catalogue has it.
+
+    Raises:
+        SparseSSPError: The catalogue does not say.
+    """
+    source = params.data.source
+    path = Path(source.catalogue)
+    if not isinstance(source, ArchivesSource):
+        synthetic = microscope.load_catalogue(path)
+        if source.size not in synthetic.sizes:
+            raise SparseSSPError(f"size {source.size!r} is unknown; allowed: {', '.join(synthetic.sizes)}")
+        size = synthetic.sizes[source.size]
+        parts = dict(zip(PARTS, counts(size.volumes, source.size), strict=True))
+        return Amount(dict.fromkeys(source.structures, parts), size.volumes * len(source.structures), 2, size.shape)
+    catalogue = allencell.load_catalogue(path)
+    rows = {}
+    for key in source.structures:
+        name = structure(key).allen_set
+        if name not in catalogue.lists.rows:
+            raise SparseSSPError(f"{path}: lists.rows.{name} is missing; a plan needs it")
+        rows[key] = catalogue.lists.rows[name]
+    volumes = {
+        key: dict(zip(PARTS, DNA_VOLUMES if key == _DNA else counts(n, key), strict=True)) for key, n in rows.items()
+    }
+    everything = sum(n for name, n in catalogue.lists.rows.items() if name in catalogue.archives)
+    return Amount(volumes, min(sum(rows.values()), everything), 3, catalogue.prepared)
+
+
+def network_settings(params: Params, run: Experiment) -> NetworkSettings:
+    """Return what the network of a run is built from."""
+    varied = {key: getattr(run, key) for key in NetworkSettings.model_fields if hasattr(run, key)}
+    return NetworkSettings(**params.scale.network.model_dump(), **varied)
+
+
+def runs(params: Params, data: Amount) -> pd.DataFrame:
+    """Estimate each run.
+
+    Returns:
+        One row per run: `name`, `method`, `topology`, `networks`, `iterations` (over all its networks),
+        `equivalents` (the iterations that validation and evaluation take as long as), `parameters` (of
+        all its networks).
+    """
+    training, inference, depth = params.scale.training, params.scale.inference, params.scale.network.depth
+    sizes = [max(n, window) for n, window in zip(data.shape, (depth, inference.window, inference.window), strict=True)]
+    step = max(1, int(inference.window * (1 - inference.overlap)))
+    lines = []
+    for name, run in params.experiments.items():
+        settings = network_settings(params, run)
+        # As inference.py places its windows: in z in units of imaged planes.
+        block = depth // run.ratio
+        along_z = starts(-(-sizes[0] // run.ratio), block, max(1, int(block * (1 - inference.overlap))))
+        windows = len(along_z) * prod(len(starts(n, inference.window, step)) for n in sizes[1:])
+        crops = _FORWARD * windows * (inference.window / training.patch) ** 2  # of one volume, in crops of a step
+        alone = load_method(settings).per_structure
+        groups = [{key: data.volumes[key]} for key in data.volumes] if alone else [data.volumes]
+        iterations, predicted = 0, data.of("test")
+        for group in groups:
+            per_epoch = sum(parts["train"] for parts in group.values()) / training.batch
+            steps = ceil(run.epochs * per_epoch) if run.epochs else ceil((run.iterations or 0) / len(groups))
+            iterations += steps
+            validations = ceil(steps / max(1, round(training.validate_every * per_epoch)))
+            predicted += validations * sum(parts["validation"] for parts in group.values())
+        lines.append(
+            {
+                "name": name,
+                "method": run.method,
+                "topology": run.topology,
+                "networks": len(groups),
+                "iterations": iterations,
+                "equivalents": predicted * crops / training.batch,
+                "parameters": parameters(meta_network(settings)) * len(groups),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def grouped(table: pd.DataFrame, seconds: Mapping[str, float] | None) -> pd.DataFrame:
+    """Sum the runs up by method and topology.
+
+    Args:
+        table: From `runs`.
+        seconds: Measured time of an iteration, by name of the run.
+
+    Returns:
+        One row per method and topology: `runs`, `networks` and `iterations` of each run, `total`
+        iterations, and if measured `seconds` (an iteration, mean over the runs) and `hours` (all runs).
+    """
+    table = table.assign(seconds=table["name"].map(seconds or {}))
+    table["hours"] = (table["iterations"] + table["equivalents"]) * table["seconds"] / 3600
+    found = table.groupby(["method", "topology"], sort=False).agg(
+        runs=("name", "size"),
+        networks=("networks", "first"),
+        iterations=("iterations", "first"),
+        total=("iterations", "sum"),
+        seconds=("seconds", "mean"),
+        hours=("hours", "sum"),
+    )
+    return (found if seconds else found.drop(columns=["seconds", "hours"])).reset_index()
+
+
+def disk(params: Params, data: Amount, table: pd.DataFrame) -> dict[str, int]:
+    """Estimate the room that is taken, in bytes, by what it is taken by."""
+    channel = _FLOAT * prod(data.shape)
+    views = {f"views, r = {ratio}": data.images * channel // ratio for ratio in params.ratios}
+    models = int(table["parameters"].sum()) * _FLOAT
+    # Weights, the best ones, and Adam's two moments.
+    state = int((table["parameters"]).max()) * _FLOAT * 4
+    return {
+        "prepared volumes": data.images * data.channels * channel,
+        **views,
+        "models": models,
+        "a run's state": state,
+    }
+
+
+def summary(params: Params, data: Amount) -> dict[str, Any]:
+    """Say what is trained on what."""
+    scale = params.scale
+    return {
+        "data": params.data.name,
+        "scale": scale.name,
+        "structures": list(data.volumes),
+        "volumes": {part: data.of(part) for part in PARTS},
+        "patch": [scale.network.depth, scale.training.patch, scale.training.patch],
+        "training": scale.training.model_dump(),
+        "budget": scale.budget.model_dump(),
+    }

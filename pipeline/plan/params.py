@@ -1,0 +1,162 @@
+"""params.yaml: every key typed; an unknown key or a wrong type is refused."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.plan.data import DataParams, Name, Structures
+from pipeline.plan.grid import as_methods, as_ratios, as_seeds, expand, ratios_in_use
+from sparsessp.config import (
+    METHODS,
+    TOPOLOGIES,
+    ArchitectureSettings,
+    ExperimentSettings,
+    InferenceSettings,
+    NetworkSettings,
+    Settings,
+    TrainingSettings,
+)
+from sparsessp.errors import SparseSSPError
+from sparsessp.support.yaml_files import parse_yaml
+
+PARAMS = Path("params.yaml")
+
+
+class BudgetParams(Settings):
+    """How long to train, per topology; a method named beside them has a budget of its own."""
+
+    unit: Literal["epochs", "iterations"]
+    amount: dict[str, Annotated[int, Field(ge=1)]]
+
+    @field_validator("amount")
+    @classmethod
+    def _topologies(cls, value: dict[str, int]) -> dict[str, int]:
+        for key in value:
+            if key not in (*TOPOLOGIES, *METHODS):
+                raise ValueError(f"unknown key {key!r}; allowed: {', '.join((*TOPOLOGIES, *METHODS))}")
+        for key in TOPOLOGIES:
+            if key not in value:
+                raise ValueError(f"key {key!r} is missing; needed: {', '.join(TOPOLOGIES)}")
+        return value
+
+
+class TrainingParams(Settings):
+    """Training settings but for the budget, which depends on the topology."""
+
+    batch: int
+    micro_batch: int | str
+    checkpointing: bool
+    compile: bool
+    patch: int
+    gradient_clip: float
+    learning_rate: float
+    beta2: float
+    schedule: str
+    validate_every: int
+    flip: str
+
+
+class ScaleParams(Settings):
+    """Size of everything."""
+
+    name: Name
+    size: Name
+    network: ArchitectureSettings
+    training: TrainingParams
+    inference: InferenceSettings
+    budget: BudgetParams
+
+
+class EvaluationParams(Settings):
+    """What is scored besides."""
+
+    window_sampling: bool
+
+
+class PlanParams(Settings):
+    """The grid of experiments."""
+
+    name: Name
+    grid: list[dict[str, list[Any]]]
+
+
+class Experiment(ExperimentSettings):
+    """One planned training."""
+
+    epochs: int | None = None
+    iterations: int | None = None
+
+
+class Params(Settings):
+    """The whole of params.yaml."""
+
+    ratio: int | list[int]
+    methods: str | list[str]
+    structures: Structures
+    seeds: list[int]
+    pretrained: bool | dict[str, str]
+    evaluation: EvaluationParams
+    data: DataParams
+    scale: ScaleParams
+    plan: PlanParams
+    experiments: dict[str, Experiment]
+    ratios: list[int]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        try:
+            as_ratios(self.ratio)
+            as_methods(self.methods)
+            as_seeds(self.seeds)
+            budget = self.scale.budget.model_dump()
+            planned = expand(self.ratio, self.methods, self.plan.grid, budget, self.seeds, self.pretrained)
+        except SparseSSPError as error:
+            raise ValueError(str(error)) from None
+        have = {name: item.model_dump(exclude_none=True) for name, item in self.experiments.items()}
+        if have != planned or self.ratios != ratios_in_use(planned) or self.structures != self.data.source.structures:
+            raise ValueError(
+                "experiments, ratios or data.source.structures are not what ratio, methods, structures, plan and scale "
+                "give; do not edit them: run `python -m pipeline.compose OVERRIDE ...` or `dvc exp run -S OVERRIDE`"
+            )
+        for item in planned.values():
+            self._check_run(item)
+        return self
+
+    def _check_run(self, item: Mapping[str, Any]) -> None:
+        """Build the settings that this run's stage will be given."""
+        budget = {key: item[key] for key in ("epochs", "iterations") if key in item}
+        varied = {key: item[key] for key in ExperimentSettings.model_fields}
+        try:
+            NetworkSettings.load({**self.scale.network.model_dump(), **varied}, "scale.network", strict=True)
+            TrainingSettings.load({**self.scale.training.model_dump(), **budget}, "scale.training", strict=True)
+        except SparseSSPError as error:
+            raise ValueError(str(error)) from None
+
+
+def parse_params(text: str, source: str) -> Params:
+    """Check the text of params.yaml; `source` is what to call it in an error.
+
+    Raises:
+        SparseSSPError: It is no YAML, or holds a key or value that is not allowed.
+    """
+    values = parse_yaml(text, source)
+    if not isinstance(values, dict):
+        raise SparseSSPError(f"{source}: holds no keys; run `python -m pipeline.compose`")
+    return Params.load(values, source, strict=True)
+
+
+def read_params(path: Path = PARAMS) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        SparseSSPError: It is missing, or as for `parse_params`.
+    """
+    if not path.is_file():
+        raise SparseSSPError(f"{path}: the file is missing; run `python -m pipeline.compose`")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SparseSSPError(f"{path}: no valid YAML ({error})") from None
+    return parse_params(text, str(path))

@@ -1,0 +1,61 @@
+"""Stage fetch: acquire and prepare the volumes of a data set, one OME-TIFF each.
+
+Examples:
+  python -m pipeline.stages.fetch --kind microscope --catalogue data/synthetic.yaml --size small
+  python -m pipeline.stages.fetch --kind archives --catalogue data/allencell.yaml --structures nucleolus --accept_terms
+
+`--kind archives --help` lists the options of archives. They need room in SPARSESSP_SCRATCH (.scratch), where
+interrupted work waits; SPARSESSP_DOWNLOADS archives are fetched side by side (1). SPARSESSP_ARCHIVE_BASE and
+SPARSESSP_LIST_BASE stand for --archive_base and --list_base, and win over them.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.plan.data import KINDS, ArchivesSource, MicroscopeSource
+from pipeline.stage import VOLUMES, main, scratch
+from sparsessp.data.allencell import dataset as allencell
+from sparsessp.data.allencell.settings import AcquisitionSettings
+from sparsessp.data.microscope import dataset as microscope
+from sparsessp.data.microscope.catalogue import load_catalogue
+from sparsessp.errors import SparseSSPError
+from sparsessp.support.command_line import parser, settings
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Acquire from the source of the given kind."""
+    which = argparse.ArgumentParser(add_help=False)
+    which.add_argument("--kind", choices=KINDS, default="microscope")
+    model = KINDS[which.parse_known_args(arguments)[0].kind]
+    chosen = settings(model, parser("pipeline.stages.fetch", __doc__, model).parse_args(arguments))
+    if isinstance(chosen, MicroscopeSource):
+        microscope.acquire(load_catalogue(Path(chosen.catalogue)), chosen.size, chosen.structures, VOLUMES)
+        return
+    allencell.acquire(
+        Path(chosen.catalogue), chosen.structures, VOLUMES, scratch() / "allencell", _here(chosen), _downloads()
+    )
+
+
+def _here(chosen: ArchivesSource) -> AcquisitionSettings:
+    """The settings, with what this machine's environment says."""
+    values = {key: getattr(chosen, key) for key in AcquisitionSettings.model_fields}
+    for key in ("archive_base", "list_base"):
+        name = f"SPARSESSP_{key.upper()}"
+        if os.environ.get(name):
+            AcquisitionSettings.load({key: os.environ[name]}, name)  # names the variable if it is wrong
+            values[key] = os.environ[name]
+    return AcquisitionSettings.load(values, "arguments")
+
+
+def _downloads() -> int:
+    text = os.environ.get("SPARSESSP_DOWNLOADS", "1")
+    if not text.isdigit() or int(text) < 1:
+        raise SparseSSPError(f"SPARSESSP_DOWNLOADS = {text!r}; allowed: 1 or more")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main(run, sys.argv[1:])

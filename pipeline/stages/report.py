@@ -1,0 +1,92 @@
+"""Stage report: tables, figures and the page, from the declared experiments and their results.
+
+Example:
+  python -m pipeline.stages.report
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import pandas as pd
+
+from pipeline.plan.data import MicroscopeSource
+from pipeline.plan.grid import as_ratios, as_weights
+from pipeline.plan.params import Params, read_params
+from pipeline.provenance import circumstances, inputs
+from pipeline.stage import DURATIONS, PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES, baseline, clear_failure, failure, main
+from sparsessp.data.allencell.fingerprint import fingerprint
+from sparsessp.data.samples import read_manifest, read_table
+from sparsessp.reporting.durations import Circumstances
+from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.report import write_report
+
+
+def labels(params: Params, manifest: pd.DataFrame) -> Labels:
+    """What the report has to say about the runs."""
+    scale, parts = params.scale, read_table(SPLIT, ("volume", "part"))["part"].value_counts()
+    voxel_z, voxel_y, voxel_x = manifest[["voxel_z_um", "voxel_y_um", "voxel_x_um"]].median()
+    return Labels(
+        dataset=params.data.name,
+        size=params.data.source.size if isinstance(params.data.source, MicroscopeSource) else None,
+        simulated=params.data.simulated,
+        voxel_um=(voxel_z, voxel_y, voxel_x),
+        scale=scale.name,
+        budget={key: f"{n} {scale.budget.unit}" for key, n in scale.budget.amount.items()},
+        width_3d=scale.network.width_3d,
+        width_2d=scale.network.width_2d,
+        repmode_kernel=scale.network.repmode_kernel,
+        backbone_divisor=scale.network.backbone_divisor,
+        pretrained=tuple(as_weights(params.pretrained)),
+        seeds=len(params.seeds),
+        ratios=tuple(as_ratios(params.ratio)),
+        patch=(scale.network.depth, scale.training.patch, scale.training.patch),
+        train=int(parts["train"]),
+        val=int(parts["validation"]),
+        test=int(parts["test"]),
+    )
+
+
+def reasons(params: Params) -> dict[str, str]:
+    """Why runs have no scores, as far as their stages could leave it."""
+    stages = {name: (f"train@{name}", f"evaluate@{name}") for name in params.experiments}
+    stages |= {baseline(ratio): (f"baseline@{ratio}",) for ratio in params.ratios}
+    found = {}
+    for name, names in stages.items():
+        if (RESULTS / name / "scores.csv").exists():
+            clear_failure(*names)  # DVC may have had them in its cache, and run no script that would have said so
+        elif (text := failure(*names)) is not None:
+            found[name] = text
+    return found
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Write the report."""
+    argparse.ArgumentParser("python -m pipeline.stages.report", description=__doc__).parse_args(arguments)
+    params = read_params()
+    manifest = read_manifest(VOLUMES)
+    ceilings = manifest.groupby("structure")["ceiling"].mean().to_dict() if "ceiling" in manifest else None
+    found = None
+    if "target_variance" in manifest:
+        test = read_table(SPLIT, ("volume", "part")).query("part == 'test'")
+        found = fingerprint(manifest[manifest["volume"].isin(test["volume"])])
+    experiments = {name: item.model_dump() for name, item in params.experiments.items()}
+    # Fields of one plate look alike, so the claims' bootstrap draws them together.
+    plates = manifest.set_index("volume")["plate"].to_dict() if "plate" in manifest else None
+    write_report(
+        REPORTS,
+        experiments,
+        RESULTS,
+        labels(params, manifest),
+        ceilings,
+        found,
+        PROFILE,
+        reasons(params),
+        plates,
+        inputs(params),
+        Circumstances(circumstances(), DURATIONS),
+    )
+
+
+if __name__ == "__main__":
+    main(run, sys.argv[1:])

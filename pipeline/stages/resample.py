@@ -1,0 +1,25 @@
+"""Stage resample: sample every prepared volume once, at one sparsity ratio.
+
+Example:
+  python -m pipeline.stages.resample --ratio 8
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pipeline.stage import VOLUMES, main, views
+from sparsessp.config import RATIOS
+from sparsessp.data.samples import make_views
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Write the sparse views."""
+    parser = argparse.ArgumentParser("python -m pipeline.stages.resample", description=__doc__)
+    parser.add_argument("--ratio", type=int, choices=RATIOS, required=True, help="keep every r-th plane")
+    ratio = parser.parse_args(arguments).ratio
+    make_views(VOLUMES, views(ratio), ratio)
+
+
+if __name__ == "__main__":
+    main(run, sys.argv[1:])

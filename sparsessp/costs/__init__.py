@@ -1,0 +1,1 @@
+"""What a network costs: counted, and measured on this machine."""

@@ -1,0 +1,158 @@
+"""What a network costs (section 4.3, Table 6): parameters and multiply-accumulates, counted; time, measured."""
+
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Adam
+from torch.utils.flop_counter import FlopCounterMode
+
+from sparsessp.config import NetworkSettings
+from sparsessp.networks.method import load_method
+from sparsessp.networks.network import Network
+from sparsessp.structures import STRUCTURES
+from sparsessp.support.device import autocast, default_device
+
+
+def meta_network(settings: NetworkSettings) -> Network:
+    """Build one network of these settings without memory for its weights."""
+    with torch.device("meta"):
+        return Network(settings)
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of trained weights."""
+    return sum(weight.numel() for weight in network.parameters())
+
+
+_COUNTED_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+def _patch(network: Network, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    """A view of depth / ratio x rows x columns voxels and its task, where the network stands."""
+    settings = network.settings
+    device = next(network.parameters()).device
+    view = torch.zeros(1, 1, settings.depth // settings.ratio, rows, columns, device=device)
+    return view, torch.zeros(1, dtype=torch.int64, device=device)
+
+
+def macs(network: Network, rows: int = 128, columns: int = 128) -> int:
+    """Multiply-accumulates of one prediction of depth x rows x columns voxels.
+
+    Counts convolutions, linear layers and matrix products, functional calls included; not
+    normalisation, activation and interpolation. The network may stand on the meta device.
+    """
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(*_patch(network, rows, columns))
+    return counter.get_total_flops() // 2
+
+
+def module_macs(network: Network, rows: int = 128, columns: int = 128) -> int:
+    """Multiply-accumulates as thop counts them: of the modules of torch's own convolution and linear types alone.
+
+    Published MACs often come from such tools, the paper's DoDNet rows too (methods.md section 4). They see no
+    computed kernel (RepMode's mixtures, the dynamic head) and no layer type of one's own (TSNs' linear layers),
+    so they are no measure of the work; both counts are needed to compare with such numbers and to judge them.
+
+    Args:
+        network: With prefix interpolation or none: transposed convolutions are not counted.
+        rows: Of the patch.
+        columns: Of the patch.
+    """
+    total = 0
+
+    def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        # Each number of the output is a sum of as many products as one row of the weight has numbers.
+        total += output.numel() * module.weight[0].numel()
+
+    # Of exactly these types: what inherits from them may compute something else.
+    hooks = [m.register_forward_hook(count) for m in network.modules() if type(m) in _COUNTED_TYPES]
+    with torch.no_grad():
+        network(*_patch(network, rows, columns))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def shapes(network: Network, rows: int = 128, columns: int = 128) -> list[tuple[str, tuple[int, ...]]]:
+    """Name and shape, without batch, of what each part of the network returns for one patch, in order."""
+    seen: list[tuple[str, tuple[int, ...]]] = []
+    parts: dict[str, nn.Module] = {}
+    for k, crossing in enumerate(network.bridges, 1):
+        if not isinstance(crossing, nn.Identity):
+            parts[f"bridge {k}"] = crossing
+    for k in (4, 3, 2, 1):
+        parts[f"decoder {k}"] = network.decoder.blocks[k - 1]
+    parts["head"] = network.head
+    hooks = [
+        module.register_forward_hook(lambda _m, _i, out, name=name: seen.append((name, tuple(out.shape[1:]))))
+        for name, module in parts.items()
+    ]
+
+    def encoded(_module: nn.Module, _inputs: tuple, features: list[Tensor]) -> None:
+        seen.extend((f"encoder {k}", tuple(feature.shape[1:])) for k, feature in enumerate(features, 1))
+        seen.append(("encoder fusion", seen[-1][1]))
+
+    hooks.append(network.encoder.register_forward_hook(encoded))
+    view, task = _patch(network, rows, columns)
+    with torch.no_grad():
+        output = network(view, task)
+    for hook in hooks:
+        hook.remove()
+    return [("view", tuple(view.shape[1:])), *seen, ("prediction", tuple(output.shape[1:]))]
+
+
+def describe(settings: NetworkSettings, rows: int = 128) -> dict[str, Any]:
+    """What a network of these settings costs and what shapes its parts have, for one patch.
+
+    Args:
+        settings: Of the network.
+        rows: Rows and columns of the patch.
+
+    Returns:
+        `name`; `networks`, of these costs each; `parameters`; `gmacs`; `patch`, its planes, rows and columns;
+        `settings`; `shapes`, the `part` and `shape` of each part in order.
+    """
+    network = meta_network(settings)
+    return {
+        "name": settings.name,
+        "networks": len(STRUCTURES) if load_method(settings).per_structure else 1,
+        "parameters": parameters(network),
+        "gmacs": round(macs(network, rows, rows) / 1e9, 6),
+        "patch": [settings.depth, rows, rows],
+        "settings": settings.model_dump(),
+        "shapes": [{"part": name, "shape": list(shape)} for name, shape in shapes(network, rows, rows)],
+    }
+
+
+def step_seconds(settings: NetworkSettings, batch: int, rows: int, steps: int = 3) -> float:
+    """Measure a training step on the default device: forward, backward and Adam, the crops being there.
+
+    Args:
+        settings: Of the network.
+        batch: Crops per step, of different structures.
+        rows: Rows and columns of a crop.
+        steps: How many to take the fastest of, after one that is not counted.
+    """
+    device = default_device()
+    network = Network(settings).to(device).train()
+    optimiser = Adam(network.parameters())
+    view = torch.randn(batch, 1, settings.depth // settings.ratio, rows, rows, device=device)
+    target = torch.randn(batch, 1, settings.depth, rows, rows, device=device)
+    task = torch.arange(batch, device=device) % len(STRUCTURES)
+    times = []
+    for _ in range(1 + steps):
+        start = perf_counter()
+        with autocast(settings, device):
+            loss = F.mse_loss(network(view, task).float(), target)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        loss.item()  # waits for the device
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(perf_counter() - start)
+    return min(times[1:])

@@ -1,0 +1,1 @@
+"""Volumes, splits, samples and crops, and where they come from."""

@@ -1,0 +1,97 @@
+"""One image: from its file in the archive to an OME-TIFF with all its wanted channels, and the facts of it."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from sparsessp.data.allencell.catalogue import Catalogue
+from sparsessp.data.allencell.images import read_image
+from sparsessp.data.allencell.lists import Image
+from sparsessp.data.allencell.preparation import prepare, zoom_factors
+from sparsessp.data.volumes import Volume, write_volume
+from sparsessp.errors import SparseSSPError
+from sparsessp.support.files import sha256
+
+_VOXEL_TOLERANCE = 0.01  # of each edge; files give 0.1083 where the collection's text says 0.108
+
+
+def convert(
+    source: Path, image: Image, catalogue: Catalogue, voxel: Literal["paper", "metadata"], target: Path
+) -> dict[str, Any]:
+    """Read the wanted channels of an image, prepare each, and write them as one volume.
+
+    The memory holds the raw channels as uint16, the prepared ones as float32, and planes in between.
+
+    Args:
+        source: The image as recorded.
+        image: What it is and which channels of it are wanted.
+        catalogue: Gives the preparation, and the voxel size to compare with the file's.
+        voxel: As for `zoom_factors`.
+        target: OME-TIFF to write.
+
+    Returns:
+        The columns of the manifest that all structures of the image share, and `targets`: by structure
+        those of its own.
+
+    Raises:
+        SparseSSPError: The image cannot be read, lacks a channel, has too few rows or columns, another
+            voxel size than the catalogue, or a constant channel.
+    """
+    recording = read_image(source, list(image.channels.values()), image.row)
+    expected = catalogue.archives[image.set].voxel_um
+    recorded = recording.voxel_um or expected
+    if not np.allclose(recorded, expected, rtol=_VOXEL_TOLERANCE, atol=0):
+        raise SparseSSPError(
+            f"{image.row}: the voxel size in the file is {_text(recorded)} um; allowed: {_text(expected)}, "
+            f"1 % more or less, as archives.{image.set}.voxel_um of the catalogue says"
+        )
+    zoom = zoom_factors(voxel, catalogue.preparation, recording.voxel_um, image.row)
+    shape = recording.voxels.shape[2:]
+    if min(round(n * factor) for n, factor in zip(shape, zoom, strict=True)) < 2:
+        raise SparseSSPError(f"{image.row}: has {shape[0]} rows and {shape[1]} columns, too few to be zoomed")
+    prepared = [
+        prepare(stack, zoom, f"{image.row}, channel {number} ({name})")
+        for stack, (name, number) in zip(recording.voxels, image.channels.items(), strict=True)
+    ]
+    voxels = np.stack([stack for stack, _, _ in prepared])
+    # The zoom keeps the first and the last point of an axis where they are.
+    edges = [
+        edge * (before - 1) / (after - 1)
+        for edge, before, after in zip(recorded[1:], shape, voxels.shape[2:], strict=True)
+    ]
+    voxel_um = (recorded[0], *edges)
+    names = list(image.channels)
+    statistics = {name: (f"{mean:.6g}", f"{std:.6g}") for name, (_, mean, std) in zip(names, prepared, strict=True)}
+    notes = {
+        "source": "AllenCell label-free collection",
+        "image": image.path_czi,
+        "recorded_voxel_um": f"{_text(recorded)} ({'of the file' if recording.voxel_um else 'of the catalogue'})",
+        "zoom_yx": f"{zoom[0]:.6g} {zoom[1]:.6g}",
+    }
+    for name, (mean, std) in statistics.items():
+        notes |= {f"{name}_channel": str(image.channels[name]), f"{name}_mean": mean, f"{name}_std": std}
+    write_volume(target, Volume(voxels, tuple(names), voxel_um, notes))
+    light, *targets = names
+    planes, height, width = (str(n) for n in voxels.shape[1:])
+    return {
+        "planes": planes,
+        "height": height,
+        "width": width,
+        **{f"voxel_{axis}_um": f"{edge:.6g}" for axis, edge in zip("zyx", voxel_um, strict=True)},
+        "light_mean": statistics[light][0],
+        "light_std": statistics[light][1],
+        "sha256": sha256(target),
+        "targets": {
+            name: {
+                "target_mean": statistics[name][0],
+                "target_std": statistics[name][1],
+                "target_variance": f"{stack.var(dtype=np.float64):.6g}",
+            }
+            for name, stack in zip(targets, voxels[1:], strict=True)
+        },
+    }
+
+
+def _text(edges: tuple[float, ...]) -> str:
+    return " x ".join(f"{edge:.6g}" for edge in edges)

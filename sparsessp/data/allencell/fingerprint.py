@@ -1,0 +1,54 @@
+"""A check of the whole preparation before any training: the variance of the test targets.
+
+A run in the paper's Table 7 has MSE and R2 of the same predictions, and MSE / (1 - R2) is the variance
+of the targets they were compared with. It is below 1, for a target is z-scored first and zoomed then,
+which takes some of its noise: another filter, order of steps, channel or test set shows in it.
+"""
+
+import pandas as pd
+
+from sparsessp.paper.published import load_published
+from sparsessp.structures import KEYS, structure
+
+TOLERANCE = 0.01
+
+
+def published_variance() -> pd.Series:
+    """Return the variance of the paper's test targets by structure: the median over the runs of Table 7."""
+    table = load_published()
+    scores = table[(table["table"] == 7) & table["structure"].isin(KEYS)]
+    runs = scores.pivot(index=["structure", "row", "ratio"], columns="metric", values="value")
+    return (runs["MSE"] / (1 - runs["R2"])).groupby("structure").median()
+
+
+def fingerprint(samples: pd.DataFrame) -> pd.DataFrame:
+    """Compare the variance of prepared test targets with the paper's.
+
+    Args:
+        samples: The test samples, with the columns `structure` and `target_variance`.
+
+    Returns:
+        One row per structure in the samples, in the paper's order: `structure`, `volumes` (how many),
+        `variance` (their mean), `published`, `difference` (variance minus published) and `within`, which
+        says that the difference is at most 0.01.
+    """
+    groups = samples.groupby("structure")["target_variance"]
+    keys = [key for key in KEYS if key in groups.groups]
+    table = pd.DataFrame({"structure": keys, "volumes": groups.size()[keys].to_numpy()})
+    table["variance"] = groups.mean()[keys].to_numpy()
+    table["published"] = published_variance()[keys].to_numpy()
+    table["difference"] = table["variance"] - table["published"]
+    return table.assign(within=table["difference"].abs() <= TOLERANCE)
+
+
+def describe(table: pd.DataFrame) -> str:
+    """Return a fingerprint as text for a terminal: one line per structure and one that sums up."""
+    lines = ["variance of the test targets  volumes   here  paper  difference"]
+    for row in table.itertuples():
+        lines.append(
+            f"{structure(row.structure).name:28}  {row.volumes:7}  {row.variance:5.3f}  {row.published:5.3f}  "
+            f"{row.difference:+10.3f}{'' if row.within else '  outside'}"
+        )
+    outside = table.loc[~table["within"], "structure"].tolist()
+    verdict = f"outside: {', '.join(outside)}" if outside else "all within"
+    return "\n".join([*lines, f"tolerance {TOLERANCE}: {verdict}", ""])

@@ -1,0 +1,81 @@
+"""Sums of files whose sources publish none: recorded at the first download, checked ever after."""
+
+import io
+import threading
+from pathlib import Path
+
+from pydantic import Field
+from ruamel.yaml import YAML
+
+from sparsessp.config import Settings, shown
+from sparsessp.data.allencell.catalogue import Sum
+from sparsessp.data.allencell.download import Fetched, Pin
+from sparsessp.errors import SparseSSPError
+from sparsessp.support.files import write_text
+from sparsessp.support.yaml_files import read_yaml
+
+_HEAD = """\
+# Sums of the archives as they were first downloaded; every later download must be the same.
+# To accept a new release of an archive, delete its line. Keep this file under version control.
+"""
+_WRITING = threading.Lock()  # one for all objects, since two may stand for the same file
+
+
+class _Entry(Settings):
+    sha256: Sum
+    bytes: int = Field(ge=0)
+
+
+class Lock:
+    """The lock file at `path`, one line per file; it need not exist yet."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def pin(self, name: str) -> Pin | None:
+        """Return what the file `name` must be, None if it was never recorded.
+
+        Raises:
+            SparseSSPError: The lock file is broken.
+        """
+        entry = self._read().get(name)
+        origin = f"{self.path}; to accept a new release, delete the line of {name} there"
+        return None if entry is None else Pin(entry.sha256, origin, entry.bytes)
+
+    def record(self, name: str, fetched: Fetched) -> None:
+        """Write down the sum of the file `name`; safe in threads.
+
+        Raises:
+            SparseSSPError: Another sum is recorded.
+        """
+        with _WRITING:
+            entries = self._read()
+            found = _Entry(sha256=fetched.sha256, bytes=fetched.bytes)
+            known = entries.setdefault(name, found)
+            if known != found:
+                raise SparseSSPError(
+                    f"{fetched.path}: the sha256 of {name} is {found.sha256}, recorded is {known.sha256} "
+                    f"({self.path}; to accept a new release, delete the line of {name} there)"
+                )
+            yaml = YAML(typ="safe")
+            yaml.default_flow_style, yaml.width = None, 4096  # an entry is one line
+            text = io.StringIO()
+            yaml.dump({name: entries[name].model_dump() for name in sorted(entries)}, text)
+            write_text(self.path, _HEAD + text.getvalue())
+
+    def _read(self) -> dict[str, _Entry]:
+        values = read_yaml(self.path) if self.path.exists() else None
+        if values is None:
+            return {}
+        if not isinstance(values, dict):
+            raise SparseSSPError(
+                f"{self.path}: holds {shown(values)}; expected lines NAME: {{bytes: ..., sha256: ...}}"
+            )
+        entries = {}
+        for name, value in values.items():
+            if not isinstance(name, str) or not isinstance(value, dict):
+                raise SparseSSPError(
+                    f"{self.path}: {name} = {shown(value)}; expected a line NAME: {{bytes: ..., sha256: ...}}"
+                )
+            entries[name] = _Entry.load(value, f"{self.path}: {name}", strict=True)
+        return entries

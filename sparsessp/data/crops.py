@@ -1,0 +1,180 @@
+"""Random patches and flips (section 4.1), each a pure function of (seed, epoch, position).
+
+Crops follow the sparse grid: the imaged planes of a crop stand where they stand in every inference
+window, flipped or not, so that the network never meets another alignment of view and target.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparsessp.data.samples import Sample
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Shape of a crop on the target grid, and the axes that may be flipped.
+
+    Attributes:
+        depth: Planes, a multiple of the ratio.
+        rows: Rows and columns.
+        flip: Subset of "zyx".
+    """
+
+    depth: int
+    rows: int
+    flip: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one crop is cut, and which of its axes z, y, x are flipped.
+
+    Attributes:
+        view: First imaged plane, row and column.
+        target: First plane, row and column.
+        flips: Of z, y and x.
+    """
+
+    view: tuple[int, int, int]
+    target: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+
+
+def place(sample: Sample, patch: Patch, rng: np.random.Generator) -> Place:
+    """Draw the place of one random crop."""
+    flip_z, flip_y, flip_x = (bool(rng.integers(2)) and axis in patch.flip for axis in "zyx")
+    height, width = sample.target_DHW.shape[1:]
+    y = int(rng.integers(max(height - patch.rows, 0) + 1))
+    x = int(rng.integers(max(width - patch.rows, 0) + 1))
+    j, z, flip_z = _place_z(sample, patch.depth, flip_z, rng)
+    return Place((j, y, x), (z, y, x), (flip_z, flip_y, flip_x))
+
+
+def _place_z(sample: Sample, depth: int, flip: bool, rng: np.random.Generator) -> tuple[int, int, bool]:
+    """First imaged plane (in the view), first target plane, and whether z is flipped after all.
+
+    The imaged plane leads its block of r planes by `phase`. A stack flipped about its middle would
+    have it trail instead; shifting the target by r - 1 - 2 phase planes puts it back. Where the
+    volume has no room for the shift, the crop stays unflipped.
+    """
+    r, planes = sample.ratio, len(sample.target_DHW)
+    shift = r - 1 - 2 * sample.phase if flip else 0
+    last = max(len(sample.view_dHW) - depth // r, 0)
+    fits = [j for j in range(last + 1) if 0 <= j * r - shift and j * r - shift + depth <= planes]
+    if flip and not fits:
+        return _place_z(sample, depth, False, rng)
+    j = int(rng.choice(fits)) if fits else 0
+    return j, j * r - shift, flip
+
+
+def cut(stack: np.ndarray, start: tuple[int, ...], size: tuple[int, ...], flips: tuple[bool, ...]) -> np.ndarray:
+    """Cut a box of `size` at `start` and flip it; where the stack ends before it, its edge is repeated."""
+    box = np.asarray(stack[tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))])
+    missing = [(0, n - have) for n, have in zip(size, box.shape, strict=True)]
+    if any(after for _, after in missing):
+        box = np.pad(box, missing, mode="edge")
+    return np.flip(box, tuple(axis for axis, flip in enumerate(flips) if flip))
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+class Pool:
+    """The stacks of all samples on one device; the boxes of a batch are one gather."""
+
+    def __init__(self, stacks: Sequence[np.ndarray], device: torch.device):
+        flat = [torch.from_numpy(np.array(stack, dtype=np.float32)).flatten() for stack in stacks]
+        self.voxels = torch.cat([stack.to(device) for stack in flat])
+        self.shape_N3 = torch.tensor([stack.shape for stack in stacks], device=device)
+        sizes = self.shape_N3.prod(dim=1)
+        self.offset_N = sizes.cumsum(0) - sizes
+
+    def boxes(self, chosen: list[int], starts: list, size: tuple[int, int, int], flips: list) -> Tensor:
+        """Cut and flip a box of `size` from each chosen stack, as `cut` does; (B, *size)."""
+        device = self.voxels.device
+        chosen_B = torch.tensor(chosen, device=device)
+        start_B3, flip_B3 = torch.tensor(starts, device=device), torch.tensor(flips, device=device)
+        shape_B3 = self.shape_N3[chosen_B]
+        index = self.offset_N[chosen_B].reshape(-1, 1, 1, 1)
+        for axis, count in enumerate(size):
+            steps = torch.arange(count, device=device)
+            step_BN = torch.where(flip_B3[:, axis, None], count - 1 - steps, steps)
+            place_BN = torch.minimum(start_B3[:, axis, None] + step_BN, shape_B3[:, axis, None] - 1)
+            place_BN = place_BN * shape_B3[:, axis + 1 :].prod(dim=1, keepdim=True)
+            index = index + place_BN.reshape(-1, *(count if i == axis else 1 for i in range(3)))
+        return self.voxels[index]
+
+
+class Crops:
+    """The batches of a training run, each a pure function of its number.
+
+    Every epoch visits each sample once, in an order of its own; batches run on over its end. No
+    worker processes: on a CPU crops are cut from the memory-mapped files, which the system keeps in
+    memory as far as it can; on a GPU the volumes move there once, if they fill at most half of what
+    is free, and are cut there.
+
+    Args:
+        samples: Volumes to cut from.
+        patch: Shape of a crop.
+        seed: Of orders, places and flips.
+        device: Where batches are wanted.
+    """
+
+    def __init__(self, samples: Sequence[Sample], patch: Patch, seed: int, device: torch.device):
+        self.samples, self.patch, self.seed, self.device = samples, patch, seed, device
+        ratio = samples[0].ratio
+        self.view_size = (patch.depth // ratio, patch.rows, patch.rows)
+        self.target_size = (patch.depth, patch.rows, patch.rows)
+        views, targets = ([getattr(s, name) for s in samples] for name in ("view_dHW", "target_DHW"))
+        needed = sum(stack.nbytes for stack in (*views, *targets))
+        self.pools: tuple[Pool, Pool] | None = None
+        if device.type == "cuda" and needed <= torch.cuda.mem_get_info(device)[0] / 2:
+            self.pools = (Pool(views, device), Pool(targets, device))
+
+    def chosen(self, step: int, size: int) -> list[Sample]:
+        """Return the samples of the crops of a batch, in its order."""
+        return [self.samples[i] for i, _, _ in self._draw(step, size)]
+
+    def _draw(self, step: int, size: int) -> Iterator[tuple[int, int, int]]:
+        """Index of the sample, epoch and position in it of each crop of a batch."""
+        for index in range(step * size, (step + 1) * size):
+            epoch, position = divmod(index, len(self.samples))
+            yield int(_order(self.seed, epoch, len(self.samples))[position]), epoch, position
+
+    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Make the batch of one optimiser step.
+
+        Args:
+            step: Steps done before this one.
+            size: Crops in the batch.
+
+        Returns:
+            Views (B, 1, d, H, W), targets (B, 1, D, H, W) and tasks (B,), on the device.
+        """
+        chosen, places = [], []
+        for number, epoch, position in self._draw(step, size):
+            chosen.append(number)
+            rng = np.random.default_rng([self.seed, epoch, position])
+            places.append(place(self.samples[number], self.patch, rng))
+        task_B = torch.tensor([self.samples[i].task for i in chosen]).to(self.device)
+        flips = [p.flips for p in places]
+        view_starts, target_starts = [p.view for p in places], [p.target for p in places]
+        if self.pools:
+            view = self.pools[0].boxes(chosen, view_starts, self.view_size, flips)
+            target = self.pools[1].boxes(chosen, target_starts, self.target_size, flips)
+        else:
+            samples = [self.samples[i] for i in chosen]
+            view = self._cut([s.view_dHW for s in samples], view_starts, self.view_size, flips)
+            target = self._cut([s.target_DHW for s in samples], target_starts, self.target_size, flips)
+        return view.unsqueeze(1), target.unsqueeze(1), task_B
+
+    def _cut(self, stacks: list[np.ndarray], starts: list, size: tuple[int, int, int], flips: list) -> Tensor:
+        boxes = [cut(stack, start, size, flip) for stack, start, flip in zip(stacks, starts, flips, strict=True)]
+        return torch.from_numpy(np.stack(boxes)).to(self.device)

@@ -1,0 +1,141 @@
+"""Image volumes: OME-TIFF in and out, normalisation, sparse sampling.
+
+Shapes: C channels, D planes, H rows, W columns. A prepared volume is one uncompressed float32
+OME-TIFF, so that it can be memory-mapped and opens in Fiji and napari with its voxel size.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from sparsessp.errors import SparseSSPError
+from sparsessp.support.files import atomic_write
+
+TRANSMITTED_LIGHT = "transmitted_light"
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/sparsessp/sparsessp")
+_NOTES = "sparsessp"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A stack read from, or to be written to, one OME-TIFF.
+
+    Attributes:
+        voxels: float32 array (C, D, H, W), one channel an image of the same field.
+        channels: Name of each channel.
+        voxel_um: Voxel size (z, y, x) in micrometres.
+        notes: Statistics and provenance that travel with the file (raw mean and standard
+            deviation, sampling ratio, ...).
+    """
+
+    voxels: np.ndarray
+    channels: tuple[str, ...]
+    voxel_um: tuple[float, float, float]
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def channel(self, name: str) -> np.ndarray:
+        """Return channel `name` as an array (D, H, W)."""
+        if name not in self.channels:
+            raise SparseSSPError(f"channel {name!r} is missing; the volume has: {', '.join(self.channels)}")
+        return self.voxels[self.channels.index(name)]
+
+
+def write_volume(path: Path, volume: Volume) -> None:
+    """Write `volume` as OME-TIFF, whole or not at all; equal volumes give equal bytes."""
+    voxels = np.ascontiguousarray(volume.voxels, dtype=np.float32)
+    z, y, x = volume.voxel_um
+    metadata = {
+        "axes": "CZYX",
+        "Name": path.name.split(".")[0],
+        "UUID": f"urn:uuid:{uuid.uuid5(_NAMESPACE, path.name)}",  # tifffile's own is random
+        "Channel": {"Name": list(volume.channels)},
+        "MapAnnotation": {"Namespace": _NOTES, **volume.notes},
+    }
+    for axis, size in (("X", x), ("Y", y), ("Z", z)):
+        metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
+    with atomic_write(path) as partial:
+        tifffile.imwrite(partial, voxels, ome=True, photometric="minisblack", metadata=metadata)
+
+
+def read_volume(path: Path) -> Volume:
+    """Memory-map the OME-TIFF at `path`.
+
+    Raises:
+        SparseSSPError: The file is missing, is no OME-TIFF of ours, or is cut short.
+    """
+    if not path.is_file():
+        raise SparseSSPError(f"{path}: the volume is missing")
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            if tiff.ome_metadata is None:
+                raise SparseSSPError(f"{path}: no OME metadata; expected an OME-TIFF with axes CZYX")
+            ome = tifffile.xml2dict(tiff.ome_metadata)["OME"]
+            axes, dtype = tiff.series[0].axes, tiff.series[0].dtype
+        # An axis of length 1 may be left out.
+        if axes not in ("CZYX", "ZYX", "CYX", "YX"):
+            raise SparseSSPError(f"{path}: the axes are {axes}; expected CZYX")
+        if dtype != np.float32:
+            raise SparseSSPError(f"{path}: the voxels are {dtype}; expected float32, z-scored")
+        voxels = tifffile.memmap(path, mode="r")
+        pixels = ome["Image"]["Pixels"]
+        channels = pixels["Channel"] if isinstance(pixels["Channel"], list) else [pixels["Channel"]]
+        items = ome["StructuredAnnotations"]["MapAnnotation"]["Value"]
+        items = items["M"] if items else []
+        return Volume(
+            voxels.reshape(len(channels), pixels["SizeZ"], pixels["SizeY"], pixels["SizeX"]),
+            tuple(str(channel["Name"]) for channel in channels),
+            tuple(float(pixels[f"PhysicalSize{axis}"]) for axis in "ZYX"),
+            {item["K"]: str(item["value"]) for item in (items if isinstance(items, list) else [items])},
+        )
+    except KeyError as error:
+        raise SparseSSPError(
+            f"{path}: the OME metadata lack {error}; expected named channels, voxel size and notes"
+        ) from None
+    except (SparseSSPError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # a broken file makes tifffile raise anything
+        raise SparseSSPError(f"{path}: not a readable, uncompressed OME-TIFF ({error})") from error
+
+
+def zscore(stack: np.ndarray, source: str) -> tuple[np.ndarray, float, float]:
+    """Normalise `stack` to mean 0 and standard deviation 1 over all its voxels (section 4.1).
+
+    Args:
+        stack: Any shape, any real type; statistics are taken in float64.
+        source: What to call the stack in an error.
+
+    Returns:
+        The float32 stack, the mean and the standard deviation it had.
+
+    Raises:
+        SparseSSPError: The stack is empty, holds NaN or infinity, or is constant.
+    """
+    values = np.asarray(stack, dtype=np.float64)
+    if values.size == 0:
+        raise SparseSSPError(f"{source}: the stack is empty, its shape is {values.shape}")
+    bad = int(values.size - np.isfinite(values).sum())
+    if bad:
+        raise SparseSSPError(f"{source}: {bad} of {values.size} voxels are NaN or infinite; all must be finite")
+    mean, std = float(values.mean()), float(values.std())
+    if std <= 1e-12 * max(1.0, abs(mean)):
+        raise SparseSSPError(f"{source}: every voxel is {mean:g}; a constant stack cannot be z-scored")
+    return ((values - mean) / std).astype(np.float32), mean, std
+
+
+def sparse_view(stack: np.ndarray, ratio: int, phase: int = 0) -> np.ndarray:
+    """Keep the planes phase, phase + ratio, ... that the microscope would have taken (section 3.1).
+
+    Args:
+        stack: (D, H, W), the dense transmitted-light stack.
+        ratio: Sparsity ratio r.
+        phase: First plane kept, below `ratio`.
+
+    Returns:
+        The sparse view, (ceil((D - phase) / r), H, W).
+    """
+    if not 0 <= phase < ratio:
+        raise SparseSSPError(f"phase {phase} is out of range for ratio {ratio}; allowed: 0 to {ratio - 1}")
+    return stack[phase::ratio]

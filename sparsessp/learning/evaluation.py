@@ -1,0 +1,107 @@
+"""Scores of trained networks and of the linear baseline on whole test volumes (section 4.1)."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from sparsessp.data.samples import Sample
+from sparsessp.learning.metrics import METRICS, MORE, plane_errors, score
+
+COLUMNS = ("volume", "structure", *METRICS, *MORE)
+PLANES = ("volume", "plane", "squared_error", "variation")
+
+
+class Evaluation(NamedTuple):
+    """What is left of the predictions of all test volumes.
+
+    Attributes:
+        scores: One row per volume, columns `COLUMNS`.
+        planes: One row per plane of each volume, columns `PLANES`, as `metrics.plane_errors` has them.
+        kept: Predictions (D, H, W) of the volumes that were to be kept, by volume.
+    """
+
+    scores: pd.DataFrame
+    planes: pd.DataFrame
+    kept: dict[str, np.ndarray]
+
+
+def evaluate(
+    predictor: Callable[[Sample], np.ndarray],
+    samples: Sequence[Sample],
+    label: str,
+    keep: Collection[str] = (),
+    progress: bool = True,
+) -> Evaluation:
+    """Score a predictor on each sample.
+
+    Args:
+        predictor: From a sample to its prediction (D, H, W); sees the view, must not see the target.
+        samples: Test volumes.
+        label: Of the progress bar.
+        keep: Names of the volumes whose predictions are wanted.
+        progress: Whether to show the bar.
+    """
+    rows, planes, kept = [], [], {}
+    for sample in tqdm(samples, f"evaluate {label}", unit="volume", disable=not progress):
+        prediction = predictor(sample)
+        scores = asdict(score(prediction, sample.target_DHW))
+        rows.append({"volume": sample.volume, "structure": sample.structure, **scores})
+        errors = zip(*plane_errors(prediction, sample.target_DHW), strict=True)
+        planes += [(sample.volume, plane, *values) for plane, values in enumerate(errors)]
+        if sample.volume in keep:
+            kept[sample.volume] = prediction
+    return Evaluation(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(planes, columns=list(PLANES)), kept)
+
+
+def summary(scores: pd.DataFrame) -> dict:
+    """Summarise the paper's scores per structure and over all.
+
+    Returns:
+        `all`: mean over test volumes, the paper's "All"; `all_structures`: mean of the structures'
+        means; `structures`: mean of each; `volumes`: their number.
+    """
+    per_structure = scores.groupby("structure", sort=False)[list(METRICS)].mean()
+    return {
+        "volumes": len(scores),
+        "all": scores[list(METRICS)].mean().to_dict(),
+        "all_structures": per_structure.mean().to_dict(),
+        "structures": per_structure.to_dict("index"),
+    }
+
+
+def linear_baseline(train_samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]:
+    """Fit each structure's voxels by a line on the brightfield voxel at the same place.
+
+    The least any network must beat: it sees the same sparse view, nearest neighbour in z, and no
+    neighbourhood.
+
+    Returns:
+        A predictor for `evaluate`.
+    """
+    moments: dict[str, np.ndarray] = {}
+    for sample in train_samples:
+        x, y = _repeated(sample).ravel(), np.asarray(sample.target_DHW, np.float64).ravel()
+        sums = np.array([x.size, x.sum(), y.sum(), (x * x).sum(), (x * y).sum()])
+        moments[sample.structure] = moments.get(sample.structure, 0) + sums
+    lines = {}
+    for structure, (n, sum_x, sum_y, sum_xx, sum_xy) in moments.items():
+        slope = (sum_xy - sum_x * sum_y / n) / (sum_xx - sum_x**2 / n)
+        lines[structure] = (slope, (sum_y - slope * sum_x) / n)
+
+    def predictor(sample: Sample) -> np.ndarray:
+        slope, offset = lines[sample.structure]
+        return slope * _repeated(sample) + offset
+
+    return predictor
+
+
+def _repeated(sample: Sample) -> np.ndarray:
+    """The sparse view with each plane repeated over its block, (D, H, W) float64."""
+    planes = len(sample.target_DHW)
+    repeated = np.repeat(np.asarray(sample.view_dHW, np.float64), sample.ratio, axis=0)
+    missing = max(planes - len(repeated), 0)
+    return np.pad(repeated, ((0, missing), (0, 0), (0, 0)), mode="edge")[:planes]

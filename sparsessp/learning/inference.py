@@ -1,0 +1,152 @@
+"""Prediction of whole volumes by a Gaussian sliding window on the sparse grid (section 4.1).
+
+Windows are placed in units of imaged planes, the last one included, so that no window can ask for
+a plane that was not imaged. Any volume is possible, one shorter than a window too.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sparsessp.networks.network import MultiNetwork, Network, specialised
+from sparsessp.support.device import autocast
+
+# Voxels of the windows that a device computes at once: on a CPU one of the paper's windows, which is as
+# fast as several; on CUDA eight, a training batch, so that it fits where training fitted.
+_VOXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**22}
+
+
+def starts(length: int, window: int, step: int) -> list[int]:
+    """Starts of the windows that cover `length`; the last one ends at its end."""
+    return [*range(0, length - window, step), max(length - window, 0)]
+
+
+def gaussian(size: int) -> np.ndarray:
+    """Weights of one axis: a Gaussian about the middle, sigma = size / 8, highest value 1.
+
+    Beyond four sigma, where blurring a pulse (the paper's way) leaves nothing, the smallest weight
+    left is taken, so that no voxel goes unseen.
+    """
+    sigma = size / 8
+    distance = np.minimum(np.abs(np.arange(size) - size // 2), int(4 * sigma + 0.5))
+    return np.exp(-0.5 * (distance / sigma) ** 2)
+
+
+def predict(
+    network: Network | MultiNetwork,
+    view_dHW: np.ndarray,
+    planes: int,
+    task: int | Sequence[int],
+    window: int,
+    overlap: float = 0.5,
+) -> np.ndarray:
+    """Predict one structure, or several, of a whole volume.
+
+    Several are predicted in one pass: each window is computed once as far as no task conditions it.
+
+    Args:
+        network: In any mode, on any device; in its own precision.
+        view_dHW: Imaged planes, z-scored, plane j standing for planes j r to j r + r - 1.
+        planes: Planes D of the prediction.
+        task: Index of the structure, or of each of several.
+        window: Rows and columns of a window; its planes are the network's depth.
+        overlap: Of neighbouring windows, as a fraction of a window.
+
+    Returns:
+        (D, H, W) float32, z-scored like the targets; (T, D, H, W) for several tasks.
+    """
+    settings = network.settings
+    r, depth = settings.ratio, settings.depth
+    height, width = view_dHW.shape[1:]
+    # Pad to whole blocks of r planes and to one window at least; the blocks beyond D are cut off again.
+    sizes = (max(-(-planes // r), depth // r), max(height, window), max(width, window))
+    view = padded(view_dHW, sizes)
+    cut = (depth // r, window, window)
+    grid = [starts(n, w, max(1, int(w * (1 - overlap)))) for n, w in zip(sizes, cut, strict=True)]
+    grid[0] = [r * j for j in grid[0]]
+    tasks = [task] if isinstance(task, int) else list(task)
+    result = blend(network, lambda z, y, x: view[z // r :, y, x][: cut[0]], grid, window, tasks)
+    result = result[:, :planes, :height, :width]
+    return result[0] if isinstance(task, int) else result
+
+
+def padded(stack: np.ndarray, sizes: Sequence[int]) -> Tensor:
+    """The stack with its edges repeated at the end of each axis up to `sizes`."""
+    padding = [(0, size - have) for size, have in zip(sizes, stack.shape, strict=True)]
+    return torch.from_numpy(np.pad(np.asarray(stack, np.float32), padding, mode="edge"))
+
+
+def blend(
+    network: Network | MultiNetwork,
+    view_at: Callable[[int, slice, slice], Tensor],
+    grid: Sequence[Sequence[int]],
+    window: int,
+    tasks: Sequence[int],
+) -> np.ndarray:
+    """Predict the windows of a grid and take their Gaussian-weighted mean.
+
+    Args:
+        network: As in `predict`.
+        view_at: From a window's first plane, rows and columns to its sparse view (d, window, window).
+        grid: First planes, rows and columns of the windows, which cover the volume from its first voxel on.
+        window: Rows and columns of a window.
+        tasks: Indices of the structures.
+
+    Returns:
+        (T, D, H, W) float32, up to the end of the last windows.
+    """
+    cut = (network.settings.depth, window, window)
+    weights = [torch.from_numpy(gaussian(n)).float() for n in cut]
+    weight = weights[0][:, None, None] * weights[1][:, None] * weights[2]
+    total = torch.zeros(len(tasks), *(places[-1] + n for places, n in zip(grid, cut, strict=True)))
+    device = next(network.parameters()).device
+    predictors = _predictors(network, tasks)
+    at_once = max(1, _VOXELS_AT_ONCE[device.type] // weight.numel())
+    # Around the loop: a generator that entered them would lose the inner one at its first yield.
+    with torch.inference_mode(), autocast(network.settings, device):
+        for chosen in _batches(list(product(*grid)), at_once):
+            boxes = [tuple(slice(k, k + n) for k, n in zip(place, cut, strict=True)) for place in chosen]
+            stack = torch.stack([view_at(place[0], *box[1:]) for place, box in zip(chosen, boxes, strict=True)])
+            for sums, patches in zip(total, _forward(predictors, stack.to(device)), strict=True):
+                for box, patch in zip(boxes, patches, strict=True):
+                    sums[box] += weight * patch
+    # Windows stand on a grid and their weight is a product over axes, so its sum is one too.
+    for axis, (places, weight_N) in enumerate(zip(grid, weights, strict=True), start=1):
+        summed = torch.zeros(total.shape[axis])
+        for first in places:
+            summed[first : first + len(weight_N)] += weight_N
+        total /= summed.reshape(-1, *[1] * (3 - axis))
+    return total.numpy()
+
+
+def _batches(places: list[tuple[int, ...]], size: int) -> Iterator[list[tuple[int, ...]]]:
+    for first in range(0, len(places), size):
+        yield places[first : first + size]
+
+
+Predictor = Callable[[Tensor], Iterable[Tensor]]
+
+
+@torch.inference_mode()
+def _predictors(network: Network | MultiNetwork, tasks: Sequence[int]) -> list[Predictor]:
+    """Ways to compute all tasks of a batch: one for all if they share work, else one for each."""
+    if len(tasks) > 1 and isinstance(network, Network) and network.first_conditioned != "encoder":
+        return [partial(network.several, tasks=tasks)]
+    return [
+        partial(_one, specialised(network, task) if isinstance(network, Network) else network, task) for task in tasks
+    ]
+
+
+def _one(network: nn.Module, task: int, view_B1DHW: Tensor) -> list[Tensor]:
+    return [network(view_B1DHW, torch.full((len(view_B1DHW),), task, device=view_B1DHW.device))]
+
+
+def _forward(predictors: Sequence[Predictor], view_BDHW: Tensor) -> Iterator[Tensor]:
+    """Predictions of a batch of windows, task by task, each (B, D, H, W) float32 on the CPU."""
+    for predictor in predictors:
+        for prediction_B1DHW in predictor(view_BDHW[:, None]):
+            yield prediction_B1DHW[:, 0].float().cpu()

@@ -1,0 +1,349 @@
+"""The training loop (section 4.1): Adam on the mean squared error of random patches.
+
+A run is a pure function of its settings and samples. Its full state is kept in a scratch folder at
+every validation; started again there, it goes on where it stood and, on a CPU, ends bit-equal.
+"""
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
+from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Adam, lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler
+from tqdm import tqdm
+
+from sparsessp.config import UNTRAINED, InferenceSettings, NetworkSettings, TrainingSettings
+from sparsessp.data.crops import Crops, Patch
+from sparsessp.data.samples import Sample
+from sparsessp.errors import SparseSSPError
+from sparsessp.learning import checkpoints
+from sparsessp.learning.inference import predict
+from sparsessp.learning.metrics import score
+from sparsessp.networks.blocks import ResidualBlock
+from sparsessp.networks.network import MultiNetwork, Network, build
+from sparsessp.structures import STRUCTURES
+from sparsessp.support.device import autocast, default_device
+
+HISTORY = ("structure", "iteration", "epoch", "training_mse", "validation_mse")
+# The targets have variance 1: a loss above this is past mending.
+_EXPLODED = 1e6
+
+
+class Trained(NamedTuple):
+    """A finished run.
+
+    Attributes:
+        model: At its best validation error, on the CPU.
+        history: One row per validation, columns `HISTORY`.
+        seconds: Spent on training and validation, over all sittings; what was lost to a kill is not counted.
+    """
+
+    model: Network | MultiNetwork
+    history: pd.DataFrame
+    seconds: float
+
+
+def train(
+    network: NetworkSettings,
+    training: TrainingSettings,
+    inference: InferenceSettings,
+    train_samples: Sequence[Sample],
+    validation_samples: Sequence[Sample],
+    scratch: Path,
+    progress: bool = True,
+) -> Trained:
+    """Train what the settings name and return it at its best validation error.
+
+    A method with a network per structure (Multi-Net) trains them one after the other, each on the
+    volumes of its structure; an iteration budget is shared out evenly, epochs are each network's own.
+
+    Args:
+        network: What to build.
+        training: How to train it.
+        inference: How validation volumes are predicted.
+        train_samples: Volumes to cut crops from.
+        validation_samples: Volumes that choose the best state.
+        scratch: Folder for the state of an unfinished run, of this run only.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The network, on the CPU, its history, and how long it took.
+
+    Raises:
+        SparseSSPError: The loss is no finite number, or a network has no volume to learn from.
+    """
+    model = build(network, network.seed)
+    if network.weights != UNTRAINED:
+        for part in [model] if isinstance(model, Network) else model.networks:
+            part.encoder.backbone.load(network.weights)
+    if isinstance(model, Network):
+        run = _Run(model, training, inference, train_samples, validation_samples, scratch / "state.pt", "all", progress)
+        return Trained(model, run.finish(), run.seconds)
+    present = [s for s in STRUCTURES if any(sample.task == s.task for sample in train_samples)]
+    share = training
+    if training.iterations is not None:
+        share = training.model_copy(update={"iterations": math.ceil(training.iterations / len(present))})
+    histories, seconds = [], 0.0
+    for structure in present:
+        own, judge = (
+            [sample for sample in samples if sample.task == structure.task]
+            for samples in (train_samples, validation_samples)
+        )
+        state = scratch / f"{structure.key}.pt"
+        run = _Run(model.networks[structure.task], share, inference, own, judge, state, structure.key, progress)
+        histories.append(run.finish())
+        seconds += run.seconds
+    return Trained(model, pd.concat(histories, ignore_index=True), seconds)
+
+
+def _scheduler(optimiser: Adam, schedule: str, steps: int) -> LRScheduler:
+    """The paper's constant rate, or one rise and fall, which gets further in few steps."""
+    if schedule == "constant":
+        return lr_scheduler.ConstantLR(optimiser, factor=1.0)
+    top = optimiser.param_groups[0]["lr"]
+    return lr_scheduler.OneCycleLR(optimiser, top, total_steps=steps + 1, cycle_momentum=False)
+
+
+def optimiser(network: Network, training: TrainingSettings) -> Adam:
+    """Adam over the network's weights, all updated by one fused operation."""
+    return Adam(network.parameters(), lr=training.learning_rate, betas=(0.9, training.beta2), fused=True)
+
+
+def train_step(
+    network: nn.Module, adam: Adam, view: Tensor, target: Tensor, task: Tensor, micro_batch: int, clip: float = 0.0
+) -> float:
+    """Take one optimiser step on the mean squared error of a batch.
+
+    In the precision of the network's settings. A loss that is no finite number, or has exploded, moves no weight.
+
+    Args:
+        network: A `Network`, compiled or not, in training mode, on the device of the batch.
+        adam: Its optimiser.
+        view: (B, 1, depth / ratio, H, W).
+        target: (B, 1, depth, H, W).
+        task: (B,).
+        micro_batch: Samples whose gradients are held at once; gradients of the parts are summed.
+        clip: Largest norm of the gradient of all weights; a longer one is shortened to it. 0 leaves all as they are.
+
+    Returns:
+        The loss of the whole batch.
+    """
+    adam.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=view.device)
+    for parts in zip(*(whole.split(micro_batch) for whole in (view, target, task)), strict=True):
+        part_view, part_target, part_task = parts
+        with autocast(network.settings, view.device):
+            prediction = network(part_view, part_task)
+        loss = F.mse_loss(prediction.float(), part_target) * (len(part_task) / len(task))
+        loss.backward()
+        total += loss.detach()
+    value = total.item()
+    if is_stable(value):
+        if clip:
+            clip_grad_norm_(network.parameters(), clip)
+        adam.step()
+    return value
+
+
+def is_stable(loss: float) -> bool:
+    """Whether a loss is a finite number of a network that may still learn."""
+    return math.isfinite(loss) and loss <= _EXPLODED
+
+
+class _Run:
+    """One network on its way through its budget."""
+
+    def __init__(
+        self,
+        network: Network,
+        training: TrainingSettings,
+        inference: InferenceSettings,
+        train_samples: Sequence[Sample],
+        validation_samples: Sequence[Sample],
+        state: Path,
+        label: str,
+        progress: bool,
+    ):
+        if not train_samples or not validation_samples:
+            empty = "training" if not train_samples else "validation"
+            raise SparseSSPError(f"{label}: there is no {empty} volume")
+        self.network, self.training, self.inference = network, training, inference
+        self.state, self.label = state, label
+        self.train_samples, self.validation_samples = train_samples, validation_samples
+        self.progress = progress
+        self.device = default_device()
+        self.network.to(self.device)
+        for module in network.modules():
+            if isinstance(module, ResidualBlock):
+                module.checkpointing = training.checkpointing
+        self.optimiser = optimiser(network, training)
+        patch = Patch(network.settings.depth, training.patch, training.flip)
+        self.crops = Crops(train_samples, patch, network.settings.seed, self.device)
+        per_epoch = len(train_samples) / training.batch
+        self.budget = training.iterations or math.ceil((training.epochs or 0) * per_epoch)
+        self.interval = max(1, round(training.validate_every * per_epoch))
+        self.scheduler = _scheduler(self.optimiser, training.schedule, self.budget)
+        self.done = self.saved = 0
+        self.history: list[dict[str, Any]] = []
+        self.best_mse = math.inf
+        self.best: dict[str, Tensor] = {}
+        self.losses: list[float] = []
+        self.micro_batch = training.crops_at_once
+        self.stepped: nn.Module = torch.compile(self.network) if training.compile else self.network
+        self.seconds = 0.0
+        self.since = perf_counter()
+
+    def finish(self) -> pd.DataFrame:
+        """Train to the end of the budget, load the best weights, return the history."""
+        self._resume()
+        bar = tqdm(
+            total=self.budget,
+            initial=self.done,
+            desc=f"{self.network.settings.name} {self.label}",
+            unit="it",
+            disable=not self.progress,
+        )
+        with bar:
+            while self.done < self.budget:
+                self.losses.append(self._step())
+                bar.update()
+                bar.set_postfix(loss=f"{np.mean(self.losses[-20:]):.3f}", best=f"{self.best_mse:.3f}")
+                if self.done % self.interval == 0 or self.done == self.budget:
+                    self._validate()
+                    self._save()
+        self._spent()
+        self.network.load_state_dict(self.best)
+        self.network.cpu().eval()
+        return pd.DataFrame(self.history, columns=list(HISTORY))
+
+    def _step(self) -> float:
+        settings = self.training
+        self.network.train()
+        view, target, task = self.crops.batch(self.done, settings.batch)
+        value = self._learn(view, target, task)
+        if not is_stable(value):
+            volumes = dict.fromkeys(sample.volume for sample in self.crops.chosen(self.done, settings.batch))
+            raise self._stopped(f"the loss is {value:g} at iteration {self.done + 1}, on crops of {', '.join(volumes)}")
+        self.scheduler.step()
+        self.done += 1
+        return value
+
+    def _learn(self, view: Tensor, target: Tensor, task: Tensor) -> float:
+        """Take the step, in smaller parts if the GPU's memory asks for it and the settings allow it."""
+        while True:
+            try:
+                return train_step(
+                    self.stepped, self.optimiser, view, target, task, self.micro_batch, self.training.gradient_clip
+                )
+            except TorchDynamoException as error:
+                tqdm.write(
+                    f"{self.network.settings.name}: torch.compile failed, goes on without it "
+                    f"({str(error).strip().splitlines()[0]})",
+                    file=sys.stderr,
+                )
+                self.stepped = self.network
+                continue
+            except torch.OutOfMemoryError as error:
+                if self.training.micro_batch != "auto" or self.micro_batch == 1:
+                    raise self._too_large(error) from None
+            # Outside the except clause, whose traceback holds the tensors that are in the way.
+            self.optimiser.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            self.micro_batch = math.ceil(self.micro_batch / 2)
+            tqdm.write(
+                f"{self.network.settings.name}: out of GPU memory; goes on with micro_batch {self.micro_batch}, "
+                f"the batch stays {self.training.batch}",
+                file=sys.stderr,
+            )
+
+    def _too_large(self, error: torch.OutOfMemoryError) -> SparseSSPError:
+        settings = self.training
+        ways = ["set micro_batch to auto or below"] if settings.micro_batch not in ("auto", 1) else []
+        ways += [] if settings.checkpointing else ["set checkpointing to true"]
+        ways += [f"lower patch (now {settings.patch})"]
+        return SparseSSPError(
+            f"{self.network.settings.name}: out of GPU memory at iteration {self.done + 1} with micro_batch "
+            f"{self.micro_batch}; {' or '.join(ways)} in the scale's training section ({str(error).splitlines()[0]})"
+        )
+
+    def _stopped(self, reason: str) -> SparseSSPError:
+        settings = self.training
+        kept = (
+            f"the state of iteration {self.saved} is kept in {self.state}" if self.saved else "no state was saved yet"
+        )
+        return SparseSSPError(
+            f"{self.network.settings.name}, {self.label}: {reason}; the data are finite, so lower learning_rate (now "
+            f"{settings.learning_rate:g}) or set gradient_clip (now {settings.gradient_clip:g}) in the scale's "
+            f"training section; {kept}"
+        )
+
+    def _validate(self) -> None:
+        """Score whole validation volumes and keep the best weights (section 4.1)."""
+        self.network.eval()
+        errors = []
+        for sample in self.validation_samples:
+            planes = len(sample.target_DHW)
+            prediction = predict(
+                self.network, sample.view_dHW, planes, sample.task, self.inference.window, self.inference.overlap
+            )
+            errors.append(score(prediction, sample.target_DHW).mse)
+        mse = float(np.mean(errors))
+        if not math.isfinite(mse):
+            raise self._stopped(f"the validation error is {mse:g} after iteration {self.done}")
+        row = (
+            self.label,
+            self.done,
+            round(self.done * self.training.batch / len(self.train_samples), 3),
+            float(np.mean(self.losses)),
+            mse,
+        )
+        self.history.append(dict(zip(HISTORY, row, strict=True)))
+        self.losses = []
+        if mse < self.best_mse or not self.best:
+            self.best_mse = mse
+            self.best = {key: value.detach().cpu().clone() for key, value in self.network.state_dict().items()}
+
+    def _save(self) -> None:
+        """Keep all that the rest of the run depends on; crops depend on the step number alone."""
+        content = {
+            "done": self.done,
+            "seconds": self._spent(),
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "history": self.history,
+            "best_mse": self.best_mse,
+            "best": self.best,
+        }
+        checkpoints.save_state(self.state, content)
+        self.saved = self.done
+
+    def _spent(self) -> float:
+        """Add the time since this was last asked."""
+        now = perf_counter()
+        self.seconds, self.since = self.seconds + now - self.since, now
+        return self.seconds
+
+    def _resume(self) -> None:
+        content = checkpoints.load_state(self.state)
+        if content is None:
+            return
+        self.network.load_state_dict(content["network"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.scheduler.load_state_dict(content["scheduler"])
+        self.done, self.history, self.seconds = content["done"], content["history"], content["seconds"]
+        self.best_mse, self.best = content["best_mse"], content["best"]
+        self.saved = self.done
+        if self.progress:
+            name = self.network.settings.name
+            tqdm.write(f"{name} {self.label}: goes on from iteration {self.done}", file=sys.stderr)
