@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 
-from checkout import BIN, make_clone, sh
+from helpers.checkout import BIN, make_clone, sh
 from ruamel.yaml import YAML
 
 # Small, and saved after each step, so that a kill finds a state to go on from.

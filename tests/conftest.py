@@ -1,7 +1,7 @@
 import subprocess
 
 import pytest
-from fields import make_field
+from helpers.fields import make_field
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from archives import (
+from helpers.archives import (
     SEVEN,
     VOXEL_UM,
     file_name,
@@ -22,12 +22,12 @@ from archives import (
     write_czi,
     write_rows,
 )
-from checkout import ROOT, make_clone, sh
+from helpers.checkout import ROOT, make_clone, sh
+from helpers.server import Server
 from ruamel.yaml import YAML
 from scipy import ndimage
-from server import Server
 
-from pipeline.plan import run as plan_script
+from pipeline.plan.__main__ import run as plan_script
 from pipeline.stages.fetch import run as fetch_script
 from sparsessp.data.allencell.catalogue import SETS
 from sparsessp.data.allencell.dataset import acquire

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from archives import (
+from helpers.archives import (
     FOUR,
     SEVEN,
     VOXEL_UM,

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.server import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
-from server import Server
 
 from sparsessp.data.allencell import download
 from sparsessp.data.allencell.catalogue import SETS, load_catalogue

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkout import ROOT
+from helpers.checkout import ROOT
 
 from sparsessp.config import BACKBONES, NATIVE, ExperimentSettings, InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.costs.counted import meta_network, parameters, shapes

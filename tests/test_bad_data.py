@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from archives import make_archive
+from helpers.archives import make_archive
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -359,7 +359,7 @@ def test_whatever_an_image_holds_it_is_read_or_named(tmp_path, data):
 
 @pytest.mark.parametrize("name", ("synthetic", "allencell"))
 def test_whatever_a_catalogue_holds_it_is_read_or_named(tmp_path, name):
-    from checkout import ROOT
+    from helpers.checkout import ROOT
 
     content = (ROOT / "data" / f"{name}.yaml").read_bytes()
     read = load_catalogue if name == "synthetic" else load_collection

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from checkout import ROOT, sh
+from helpers.checkout import ROOT, sh
 
 from pipeline import compare as program
 from sparsessp.errors import SparseSSPError

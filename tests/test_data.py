@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from fields import make_field
+from helpers.fields import make_field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

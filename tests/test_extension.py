@@ -2,7 +2,7 @@
 
 import sys
 
-from checkout import make_clone, sh
+from helpers.checkout import make_clone, sh
 
 METHOD = '''"""Loud: a task's own gain on the plain head's output."""
 
@@ -61,7 +61,7 @@ TRAIN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, "tests")
-from fields import make_field
+from helpers.fields import make_field
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.learning.training import train
 network = NetworkSettings(method="loud", topology="2d", backbone="dots", depth=8, width_3d=8, width_2d=8, groups=4,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkout import ROOT
+from helpers.checkout import ROOT
 
 from pipeline.stages import fetch, resample
 from sparsessp.learning import checkpoints
@@ -129,7 +129,7 @@ TRAIN = """
 import resource, sys
 import numpy as np
 sys.path.insert(0, %r)
-from fields import make_field
+from helpers.fields import make_field
 from sparsessp.support import command_line
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.learning.training import train

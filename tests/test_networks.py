@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 import torch
-from checkout import ROOT
+from helpers.checkout import ROOT
 from torch.nn import functional as F
 
 from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings, NetworkSettings

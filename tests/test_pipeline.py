@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, make_clone, sh
+from helpers.checkout import ROOT, make_clone, sh
 
 from pipeline.compose import compose
 from pipeline.plan.grid import expand

@@ -8,7 +8,7 @@ import signal
 import pandas as pd
 import pytest
 import torch
-from checkout import ROOT
+from helpers.checkout import ROOT
 from ruamel.yaml import YAML
 from test_reporting import TGNET, labels, line, plan, put
 

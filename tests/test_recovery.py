@@ -7,7 +7,7 @@ import subprocess
 
 import chaos
 import pytest
-from checkout import BIN, sh
+from helpers.checkout import BIN, sh
 from ruamel.yaml import YAML
 
 # One training of each of two methods, and everything around them.

@@ -9,7 +9,7 @@ import time
 
 import psutil
 import pytest
-from checkout import ROOT, sh
+from helpers.checkout import ROOT, sh
 
 from pipeline import keeper
 from sparsessp.errors import SparseSSPError

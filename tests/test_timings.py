@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from checkout import sh
+from helpers.checkout import sh
 from test_reporting import TGNET, files, labels, plan, put
 
 from pipeline.provenance import circumstances, revision

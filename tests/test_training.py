@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fields import make_field
+from helpers.fields import make_field
 
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.errors import SparseSSPError

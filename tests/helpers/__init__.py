@@ -1,0 +1,1 @@
+"""What several tests share: small fields, archives, a server and clones of this checkout."""
