@@ -57,5 +57,5 @@ def test_every_other_run_has_another_folder(workspace, monkeypatch, tmp_path):
         (code / source).write_bytes((train.ROOT / source).read_bytes())
     monkeypatch.setattr(train, "ROOT", code)
     is_new(folder())  # another clone, which may share the scratch folder
-    (code / "sparsessp" / "crops.py").write_text("# other code\n")
+    (code / "sparsessp" / "data" / "crops.py").write_text("# other code\n")
     is_new(folder())
