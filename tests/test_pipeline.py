@@ -136,7 +136,7 @@ def imported(path):
 
 # From the ground floor up: a layer imports those before it, and itself.
 LAYERS = (
-    ("errors", "config", "structures", "paper", "__init__"),
+    ("errors", "config", "schema", "structures", "paper", "__init__"),
     ("support",),
     ("data",),
     ("networks",),
