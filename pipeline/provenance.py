@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pipeline.plan.params import PARAMS, Params
 from pipeline.stage import SPLIT, VOLUMES
-from sparsessp.data.samples import MANIFEST
+from sparsessp.reporting.document.model import DASH, Code, Inline
+from sparsessp.schema import MANIFEST
 from sparsessp.support.files import sha256
 
 PINS = Path("requirements.lock")
@@ -21,25 +22,25 @@ PACKAGES = ("torch", "numpy", "scipy", "transformers", "tifffile", "pandas", "dv
 _OWN = (":!reports", ":!dvc.lock", f":!{PARAMS}")
 
 
-def inputs(params: Params) -> dict[str, str]:
-    """What decided the results: checksums, seeds and pinned versions, in Markdown."""
+def inputs(params: Params) -> dict[str, Inline]:
+    """What decided the results: checksums, seeds and pinned versions."""
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)", PINS.read_text(encoding="utf-8"), re.MULTILINE))
     files = {
-        f"settings, `{PARAMS}`": PARAMS,
-        "volumes, `manifest.csv` with the checksum of each": VOLUMES / MANIFEST,
-        "split of the volumes, `split.csv`": SPLIT,
-        f"packages, `{PINS}`": PINS,
+        f"settings, {PARAMS}": PARAMS,
+        f"volumes, {MANIFEST} with the checksum of each": VOLUMES / MANIFEST,
+        f"split of the volumes, {SPLIT.name}": SPLIT,
+        f"packages, {PINS}": PINS,
     }
     return {
-        **{name: f"sha256 `{sha256(path)}`" for name, path in files.items()},
+        **{name: ("sha256 ", Code(sha256(path))) for name, path in files.items()},
         "pinned versions": ", ".join(f"{name} {pins[name]}" for name in PACKAGES if name in pins),
         "seeds": ", ".join(map(str, params.seeds)),
-        "everything else": "`dvc.lock` has the checksum of every input and output, source files too",
+        "everything else": (Code("dvc.lock"), " has the checksum of every input and output, including source files"),
     }
 
 
-def circumstances() -> dict[str, str]:
-    """Where and when the report was written, in Markdown."""
+def circumstances() -> dict[str, Inline]:
+    """Where and when the report was written."""
     return {
         "git revision": revision(),
         "report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -48,14 +49,14 @@ def circumstances() -> dict[str, str]:
     }
 
 
-def revision() -> str:
+def revision() -> Inline:
     """The commit that is checked out, and whether tracked files differ from it; a dash where git cannot tell."""
     try:
         commit = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_OWN)
     except (OSError, subprocess.CalledProcessError):
-        return "–"
-    return f"`{commit}`{', with changes that are not committed' if changed else ''}"
+        return DASH
+    return (Code(commit), ", with uncommitted changes" if changed else "")
 
 
 def _git(*arguments: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from sparsessp.paper.published import published, rows
 from sparsessp.reporting.bootstrap import Bootstrap, holm, interval, setting
 from sparsessp.reporting.claims import CLAIMS, COLUMNS, claims
-from sparsessp.reporting.costs import read_profile, table6
+from sparsessp.reporting.tables.resources import read_profile, table6
 from sparsessp.structures import KEYS
 
 COSTS = table6(read_profile(None))

@@ -1,5 +1,6 @@
 """The figures: what they compute, that gaps are named, and that the same results give the same bytes."""
 
+import io
 import json
 
 import numpy as np
@@ -7,19 +8,24 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_reporting import labels
+from matplotlib.figure import Figure
+from PIL import Image
+from test_reporting import declare, labels
 
 from sparsessp.data.examples import STRUCTURES_SHOWN, write_examples
 from sparsessp.errors import SparseSSPError
-from sparsessp.reporting.claims import claims
-from sparsessp.reporting.costs import read_profile, table6
+from sparsessp.reporting.document.model import Strong
 from sparsessp.reporting.evidence import Evidence
-from sparsessp.reporting.figures import render
-from sparsessp.reporting.gallery import gallery
-from sparsessp.reporting.more import window_sampling
-from sparsessp.reporting.pictures import depth_coded, largest_errors
-from sparsessp.reporting.plots import by_plane, front
-from sparsessp.reporting.scores import linear, summarise
+from sparsessp.reporting.figures import figure5, figure6, gallery, planes, schematic, training
+from sparsessp.reporting.figures.drawing import own_settings, render
+from sparsessp.reporting.figures.figure6 import largest_errors
+from sparsessp.reporting.figures.pareto import front
+from sparsessp.reporting.figures.pictures import depth_coded
+from sparsessp.reporting.figures.planes import by_plane
+from sparsessp.reporting.results import Results
+from sparsessp.reporting.tables import window_sampling
+from sparsessp.reporting.tables.resources import read_profile
+from sparsessp.schema import linear_regression as linear
 
 VOLUMES = {f"{key}_000": key for key in STRUCTURES_SHOWN}
 RUNS = ("repmode-3d-prefix-r1", "tgnet-3to2d-prefix-r1", "tgnet-3to2d-prefix-r2", "tgnet-3d-prefix-r2")
@@ -50,74 +56,73 @@ def put(results, volumes=VOLUMES):
         pd.DataFrame({**history, "training_mse": [2, 1], "validation_mse": [1, 0.9]}).to_csv(
             results / name / "history.csv", index=False
         )
-        planes = pd.MultiIndex.from_product([VOLUMES, range(6)], names=["volume", "plane"]).to_frame(index=False)
-        planes.assign(squared_error=0.5, variation=1.0).to_csv(results / name / "planes.csv", index=False)
+        by = pd.MultiIndex.from_product([VOLUMES, range(6)], names=["volume", "plane"]).to_frame(index=False)
+        by.assign(squared_error=0.5, variation=1.0).to_csv(results / name / "planes.csv", index=False)
 
 
-def draw(results, names=RUNS):
+def load(results, names=RUNS):
     rows = [(name, v, s, 0.8, 0.6, 0.2, 0.5, 0.25) for name in names for v, s in VOLUMES.items()]
     columns = ["experiment", "volume", "structure", "mse", "mae", "r2", "pearson", "r2_affine"]
-    scores = pd.DataFrame(rows, columns=columns)
-    evidence = Evidence(results, tuple(names), dict(VOLUMES))
-    found = claims(scores, table6(read_profile(None)), (2,))
-    return gallery(evidence, scores, summarise(scores), found, labels(), dict.fromkeys(STRUCTURES_SHOWN, 0.9))
+    evidence = Evidence(results, (*names, "linear-r1", "linear-r2"), dict(VOLUMES))
+    scores, known = pd.DataFrame(rows, columns=columns), dict.fromkeys(STRUCTURES_SHOWN, 0.9)
+    return Results(labels(), declare(*names), scores, evidence, read_profile(None), ceilings=known)
 
 
-def bytes_of(drawings):
-    shown = [drawing for drawing in drawings if drawing.figure is not None]
-    for drawing in shown:
-        drawing.figure.set_dpi(30)  # the pixels of a PNG cost the time
-    return {drawing.name: render(drawing.figure, drawing.format) for drawing in shown}
-
-
-def texts(drawing):
-    figure = drawing.figure
+def texts(figure):
     found = [text.get_text() for panel in figure.axes for text in panel.texts]
     return " ".join([*found, *(panel.get_title() for panel in figure.axes)])
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path):
     put(tmp_path)
-    drawings = draw(tmp_path)
-    first = bytes_of(drawings)
-    assert first == bytes_of(draw(tmp_path))
-    assert len(first) == len(drawings) == 9
-    for drawing in drawings:
-        assert "(simulated data set synthetic/small, scale demo" in drawing.caption and drawing.caption.startswith("**")
-    assert "no\nresult" in texts({d.name: d for d in drawings}["figure5"])  # r = 4 and 8
+    first = gallery.images(load(tmp_path))
+    assert first == gallery.images(load(tmp_path))
+    assert list(first) == [gallery.file_name(figure) for figure in gallery.FIGURES]
+    results = load(tmp_path)
+    for figure in gallery.FIGURES:
+        start, *rest = figure.caption(results)
+        assert isinstance(start, Strong) and "(simulated data set synthetic/small, scale demo" in "".join(rest)
+    assert "no\nresult" in texts(figure5.draw(results))  # r = 4 and 8
 
 
 def test_gaps_are_named_and_nothing_crashes(tmp_path):
-    assert [drawing.name for drawing in draw(tmp_path) if drawing.figure is not None] == ["claims", "spread"]
+    assert list(gallery.images(load(tmp_path))) == [f"figures/{name}.svg" for name in ("figure4", "claims", "spread")]
     put(tmp_path)
     for file in ("network.json", "planes.csv", "examples.npz", "history.csv"):
         (tmp_path / "tgnet-3to2d-prefix-r2" / file).unlink()
-    found = {drawing.name: drawing for drawing in draw(tmp_path)}
-    assert bytes_of(found.values())
-    assert "tgnet-3to2d-prefix-r2: no result" in texts(found["planes"])
-    assert "tgnet-3to2d-prefix-r2: no result" in texts(found["schematic"])
-    assert texts(found["figure6"]).count("no\nresult") == 8
-    assert texts(found["training"]).count("no result") == 3
+    results = load(tmp_path)
+    assert len(gallery.images(results)) == len(gallery.FIGURES)
+    assert "tgnet-3to2d-prefix-r2: no result" in texts(planes.draw(results))
+    assert "tgnet-3to2d-prefix-r2: no result" in texts(schematic.draw(results))
+    assert texts(figure6.draw(results)).count("no\nresult") == 8
+    assert texts(training.draw(results)).count("no result") == 3
 
 
 def test_some_structures_alone_are_enough(tmp_path):
     put(tmp_path, volumes=list(VOLUMES)[:1])
-    found = {drawing.name: drawing for drawing in draw(tmp_path)}
-    assert bytes_of(found.values()).keys() == found.keys()
-    assert len(found["figure5"].figure.axes) == 7 + 1 and len(found["figure6"].figure.axes) == 5
+    results = load(tmp_path)
+    assert len(gallery.images(results)) == len(gallery.FIGURES)
+    assert len(figure5.draw(results).axes) == 7 + 1 and len(figure6.draw(results).axes) == 5
 
 
 def test_a_broken_file_is_named(tmp_path):
     put(tmp_path)
     (tmp_path / RUNS[2] / "network.json").write_text("{}")
     with pytest.raises(SparseSSPError, match="tgnet-3to2d-prefix-r2/network.json.*'settings'"):
-        draw(tmp_path)
+        gallery.images(load(tmp_path))
     assert Evidence(tmp_path, (), {}).network(RUNS[2]) is None  # not declared, so not looked at
 
 
+def test_a_picture_keeps_its_size_and_its_colours():
+    figure = Figure(figsize=(2, 1), dpi=50, facecolor="#204080")
+    with own_settings():
+        image = Image.open(io.BytesIO(render(figure, "png"))).convert("RGB")
+    assert image.size == (100, 50) and (np.asarray(image) == (0x20, 0x40, 0x80)).all()
+
+
 def test_window_sampling_is_compared_run_by_run(tmp_path):
-    evidence = Evidence(tmp_path, RUNS, dict(VOLUMES))
-    assert window_sampling(evidence).empty
+    results = load(tmp_path)
+    assert window_sampling.frame(results).empty
     (tmp_path / RUNS[2]).mkdir()
     rows = {
         "planes": [65, 65],
@@ -127,15 +132,15 @@ def test_window_sampling_is_compared_run_by_run(tmp_path):
         "r2_window_sampling": [0.2, 0.4],
     }
     pd.DataFrame(rows).to_csv(tmp_path / RUNS[2] / "window_sampling.csv", index=False)
-    (row,) = window_sampling(evidence).to_dict("records")
+    (row,) = window_sampling.frame(results).to_dict("records")
     assert (row["experiment"], row["imaged"], row["read"]) == (RUNS[2], 33, 48)
     assert row["difference"] == pytest.approx(0.1) and row["R2"] == pytest.approx(0.2)
 
 
 def test_r2_of_all_planes_is_the_volumes():
-    planes = pd.DataFrame({"plane": range(8), "squared_error": [0.1, 0.5] * 4, "variation": [1.0, 2.0] * 4})
-    assert by_plane(planes, planes["plane"] % 2).tolist() == pytest.approx([0.9, 0.75])
-    assert by_plane(planes, np.zeros(8))[0.0] == pytest.approx(1 - 2.4 / 12)
+    table = pd.DataFrame({"plane": range(8), "squared_error": [0.1, 0.5] * 4, "variation": [1.0, 2.0] * 4})
+    assert by_plane(table, table["plane"] % 2).tolist() == pytest.approx([0.9, 0.75])
+    assert by_plane(table, np.zeros(8))[0.0] == pytest.approx(1 - 2.4 / 12)
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=12))

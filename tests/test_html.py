@@ -4,14 +4,32 @@ import json
 import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from test_reporting import KEYS, labels, plan, put
+from hypothesis import given
+from hypothesis import strategies as st
+from test_reporting import KEYS, labels, plan, put, report
 
-from sparsessp.reporting.html import anchor, html_page
-from sparsessp.reporting.report import write_report
+from sparsessp.reporting.document.html import html_page
+from sparsessp.reporting.document.markdown import markdown
+from sparsessp.reporting.document.model import (
+    Code,
+    Document,
+    Format,
+    Interval,
+    Number,
+    PaperNumber,
+    Row,
+    Section,
+    Table,
+    Words,
+    anchor,
+    number_column,
+    text_column,
+)
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -23,7 +41,7 @@ def reports(tmp_path_factory):
     for k, name in enumerate(plan(2)):
         if not name.startswith("condnet"):
             put(folder / "results", name, 0.01 * k)
-    write_report(folder / "reports", plan(2), folder / "results", labels(), dict.fromkeys(KEYS, 0.9))
+    report(folder / "reports", plan(2), folder / "results", labels(), ceilings=dict.fromkeys(KEYS, 0.9))
     return folder / "reports"
 
 
@@ -40,15 +58,91 @@ def test_the_page_stands_alone_and_its_links_lead_somewhere(reports):
     assert "condnet-3d-prefix-r2" in text
 
 
+def document(*tables):
+    return Document("A", "made by a test", (), (Section("B & C", tables),))
+
+
 def test_a_cell_says_ours_the_papers_and_the_difference():
-    table = "| Network | R² |\n| :-- | --: |\n| TGNet ★ | **.4000** *(.4693)* |\n| TSNs | – *(.4135)* |"
-    text = html_page(f"# A\n\n## B & C\n\n{table}", {})
+    score = Format(4, bare=True)
+    rows = (
+        Row((Words("TGNet"), Number(0.4, score, paper=0.4693, compared=True, best=True)), winner=True),
+        Row((Words("TSNs"), Number(float("nan"), score, paper=0.4135, compared=True, spread=float("nan")))),
+        Row((Words("DoDNet"), Number(-0.5, score, paper=0.1, compared=True, spread=0.25, paper_best=True))),
+    )
+    table = Table((text_column("Network"), number_column("R²")), rows)
+    text = html_page(document(table), {})
     assert '<strong>.4000</strong><span class="paper">.4693</span><span class="difference">-0.0693</span>' in text
     assert '–<span class="paper">.4135</span></td>' in text
-    assert text.count('<tr class="winner">') == 1 and text.index('<tr class="winner">') < text.index("TGNet")
-    stacked = table.replace(" *(.4693)*", "<br><sub>*.4693*</sub>")
-    assert html_page(f"# A\n\n## B & C\n\n{stacked}", {}) == text
-    assert f'href="#{anchor("B &amp; C")}"' in text and anchor("B &amp; C") == "b--c"
+    assert '-.5000 ± .2500<span class="paper"><strong>.1000</strong></span>' in text
+    assert text.count('<tr class="winner">') == 1 and text.index('<tr class="winner">') < text.index("TGNet ★")
+    assert f'href="#{anchor("B & C")}"' in text and anchor("B & C") == "b--c"
+    assert "| TGNet ★ | **.4000** *(.4693)* |" in markdown(document(table))
+    assert "| DoDNet | -.5000 ± .2500 *(**.1000**)* |" in markdown(document(table))
+
+
+def cells_of(text):
+    """Text of every table cell of an HTML page."""
+    found = []
+
+    class Reader(HTMLParser):
+        inside = False
+
+        def handle_starttag(self, tag, attributes):
+            self.inside = self.inside or tag == "td"
+            if tag == "td":
+                found.append("")
+
+        def handle_endtag(self, tag):
+            self.inside = self.inside and tag != "td"
+
+        def handle_data(self, data):
+            if self.inside:
+                found[-1] += data
+
+    Reader().feed(text)
+    return found
+
+
+numbers = st.one_of(st.floats(-2, 2), st.just(float("nan")))
+cells = st.one_of(
+    st.builds(lambda text: Words(Code(text)), st.text("ab<>&|*_`", min_size=1, max_size=5)),
+    st.builds(Number, numbers, paper=numbers, compared=st.booleans(), spread=numbers, best=st.booleans()),
+    st.builds(PaperNumber, numbers),
+    st.builds(Interval, numbers, numbers),
+)
+
+
+@given(st.lists(st.tuples(cells, cells, cells), max_size=4), st.booleans())
+def test_no_writer_drops_a_cell(rows, stacked):
+    heads = (text_column("One"), number_column("Two", "lines"), number_column("Three"))
+    made = document(Table(heads, tuple(map(Row, rows)), stacked=stacked, blocks=stacked))
+    shown = cells_of(html_page(made, {}))
+    assert len(shown) == 3 * len(rows)
+    for cell, text in zip([cell for row in rows for cell in row], shown, strict=True):
+        for value in expected(cell):
+            assert value in text
+    lines = [line for line in markdown(made).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(rows)
+    for row, line in zip(rows, lines[2:], strict=True):
+        assert all(value.replace("`", "'") in line for cell in row for value in expected(cell))
+
+
+def expected(cell):
+    """What must be read in a cell."""
+    match cell:
+        case Words():
+            return [cell.text.text]
+        case Interval():
+            return [cell.format(cell.low)]
+        case PaperNumber():
+            return [cell.format(cell.value)]
+        case Number():
+            return [cell.format(cell.value), *([cell.format(cell.paper)] if cell.compared else [])]
+
+
+def test_a_row_must_fill_its_table():
+    with pytest.raises(ValueError, match="1 cells in a row of 2 columns"):
+        Table((text_column("A"), text_column("B")), (Row((Words("a"),)),))
 
 
 def test_the_headline_is_a_row_of_cards_and_the_claims_carry_their_heads(reports):
@@ -64,7 +158,7 @@ def test_the_headline_is_a_row_of_cards_and_the_claims_carry_their_heads(reports
     assert all(f"  - {counts[word]} {word}\n" in opening for word in ("undecided", "not run"))
     (table,) = re.findall(r'<table class="stacked">.*?</table>', text, re.DOTALL)
     heads = [re.sub("<.*?>", "", head) for head in re.findall(r"<th[^>]*>(.*?)</th>", table)]
-    assert re.findall(r'<td data-label="(.*?)"', table) == 13 * heads and table.count("<td") == 13 * len(heads)
+    assert re.findall(r'<td[^>]*data-label="(.*?)"', table) == 13 * heads and table.count("<td") == 13 * len(heads)
 
 
 # What a page says in its title of requests that it tried, of those it was refused, and of links within it that lead
@@ -182,7 +276,8 @@ def test_claims_are_blocks_on_a_phone_and_nothing_is_wider_than_the_screen(repor
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on PATH")
 def test_a_table_without_rows_stops_no_script(tmp_path):
-    head = "| Network | R² |\n| :-- | --: |\n"
-    _, document = browse(html_page(f"# A\n\n{head}\n{head}| a | 1 |\n| b | 2 |\n| c | 3 |\n", {}), tmp_path)
-    assert document.count('<button type="button">') == 2
-    assert re.search(r'<button id="theme" type="button">', document)
+    heads = (text_column("Network"), number_column("R²"))
+    rows = tuple(Row((Words(name), Number(k))) for k, name in enumerate("abc"))
+    _, document_ = browse(html_page(document(Table(heads, ()), Table(heads, rows)), {}), tmp_path)
+    assert document_.count('<button type="button">') == 2
+    assert re.search(r'<button id="theme" type="button">', document_)

@@ -4,11 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from test_reporting import TABLES, labels, plan, put
+from test_reporting import TABLES, labels, plan, put, report
 
-from sparsessp.reporting.latex import escape, latex_tables
-from sparsessp.reporting.markdown import markdown, table_files
-from sparsessp.reporting.report import write_report
+from sparsessp.reporting.document.latex import escape, latex_tables
+from sparsessp.reporting.document.model import Document, Row, Section, Table, Words, number_column, text_column
 
 # All that a document with booktabs knows; a command that is not here would not compile, or needs a look.
 KNOWN = set(
@@ -55,7 +54,7 @@ def reports(tmp_path_factory):
     for k, name in enumerate(plan(2, 8)):
         if not name.startswith("condnet"):
             put(folder / "results", name, 0.01 * k - 0.05)
-    write_report(folder / "reports", plan(2, 8), folder / "results", labels(2, 8))
+    report(folder / "reports", plan(2, 8), folder / "results", labels(2, 8))
     return folder / "reports"
 
 
@@ -100,14 +99,17 @@ def test_any_cell_stays_one_cell():
     letters = list("ab12 &%$#_{}~^[]*<>²★\\-.")
     for _ in range(200):
         cells = [["x" + "".join(generator.choice(letters, 8)) for _ in range(3)] for _ in range(2)]
-        plain = [["".join(rf"\{c}" if c in r"\`*_{}[]<>#&~|" else c for c in cell) for cell in row] for row in cells]
-        page = f"# A\n\n**T.** {table_files('t')}\n\n" + markdown(["A", "B", "C"], plain, 1)
-        (text,) = latex_tables(page).values()
+        (text,) = latex_tables(document("t", cells)).values()
         assert check(text) == 2
         for row, line in zip(cells, text.splitlines()[-5:-3], strict=True):
-            assert line == " & ".join(escape(" ".join(cell.split(" ")).strip()) for cell in row) + r" \\"
+            assert line == " & ".join(escape(cell.strip()) for cell in row) + r" \\"
+
+
+def document(name, cells):
+    rows = tuple(Row(tuple(map(Words, row))) for row in cells)
+    heads = (text_column("A"), number_column("B"), number_column("C"))
+    return Document("A", "made by a test", (), (Section("B", (Table(heads, rows, name, "T.", "Words."),)),))
 
 
 def test_tables_without_a_file_are_left_out():
-    table = markdown(["A", "B"], [["1", "2"]], 1)
-    assert latex_tables(f"# A\n\n{table}\n\nWords.\n\n{table}\n") == {}
+    assert latex_tables(document("", [["1", "2", "3"]])) == {}

@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers.checkout import ROOT
 from ruamel.yaml import YAML
-from test_reporting import TGNET, labels, line, plan, put
+from test_reporting import TGNET, labels, line, plan, put, report
 
 from sparsessp.config import TOPOLOGIES, NetworkSettings, TrainingSettings
 from sparsessp.costs import measured as profiling
@@ -18,9 +18,9 @@ from sparsessp.costs.counted import macs, meta_network, module_macs
 from sparsessp.costs.measured import profile
 from sparsessp.data.samples import write_table
 from sparsessp.errors import SparseSSPError
-from sparsessp.paper.published import MEASURED, published, rows
-from sparsessp.reporting.costs import COLUMNS, read_profile, table6, timings
-from sparsessp.reporting.report import write_report
+from sparsessp.paper.published import published, rows
+from sparsessp.reporting.tables.resources import read_profile, table6, timings
+from sparsessp.schema import MEASURED_COLUMNS, PROFILE_COLUMNS
 from sparsessp.support.device import machine
 
 TINY = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "repmode_kernel": 3}
@@ -69,9 +69,13 @@ def put_profile(path, skipped=()):
     lines = []
     for row in rows(6):
         share = 1 if row.topology == "3D" else 0.5
-        values = dict.fromkeys(COLUMNS, 1) | {"experiment": row.experiment(2), "machine": "abacus", "device": "cpu"}
+        values = dict.fromkeys(PROFILE_COLUMNS, 1) | {
+            "experiment": row.experiment(2),
+            "machine": "abacus",
+            "device": "cpu",
+        }
         values |= {"gmacs": 100 * share, "module_gmacs": 8 * share, "parameters": 2_000_000}
-        values |= {metric: 10 * k * share for k, metric in enumerate(MEASURED, 1)}
+        values |= {metric: 10 * k * share for k, metric in enumerate(MEASURED_COLUMNS, 1)}
         lines.append(values)
     write_table(path, pd.DataFrame(lines)[lambda frame: ~frame["experiment"].isin(skipped)])
 
@@ -88,7 +92,7 @@ def test_table_6_stands_beside_the_papers(tmp_path):
     assert (dense["gmacs_over_3d"], dense["gmacs_paper_over_3d"], dense["parameters"]) == (1, 1, 2_000_000)
     flat = measured.iloc[1]
     assert flat["approach"] == "RepMode (K=3)"
-    for k, metric in enumerate(MEASURED, 1):
+    for k, metric in enumerate(MEASURED_COLUMNS, 1):
         assert (flat[metric], flat[f"{metric}_over_3d"]) == (5 * k, 0.5)
         paper = [published(row, 2, metric) for row in rows(6)[:2]]
         assert (flat[f"{metric}_paper"], flat[f"{metric}_paper_over_3d"]) == (paper[1], paper[1] / paper[0])
@@ -103,7 +107,7 @@ def test_the_report_prints_table_6_and_dashes_without_a_profile(tmp_path):
     pages = {}
     for name in ("profile.csv", "none.csv"):
         folder = tmp_path / name[:-4]
-        write_report(folder, plan(2), tmp_path / "results", labels(), profile=tmp_path / name)
+        report(folder, plan(2), tmp_path / "results", labels(), profile=tmp_path / name)
         pages[name] = [(folder / page).read_text() for page in ("README.md", "timings.md")]
         assert (folder / "tables" / "table6.csv").read_text().count("\n") == 13
         assert (folder / "timings.csv").read_text().count("\n") == 13

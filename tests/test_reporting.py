@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,15 +17,18 @@ from sparsessp.data.allencell.fingerprint import fingerprint
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.metrics import delta_imp
 from sparsessp.paper.published import DELTA_IMP, METRICS, printed_ratios, published, rows, winner
+from sparsessp.reporting.figures import figure4
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.report import write_report
+from sparsessp.reporting.results import load_results
 from sparsessp.reporting.scores import load_scores, over_seeds, summarise
-from sparsessp.reporting.tables import baseline, comparison, csv_text, table7
+from sparsessp.reporting.tables import comparisons, references, structures
+from sparsessp.reporting.tables.formats import csv_text
 from sparsessp.structures import KEYS
 
 VOLUMES = [("a-00", KEYS[0]), ("a-01", KEYS[0]), ("b-00", KEYS[1])]
 HEAD = "volume,structure,mse,mae,r2,pearson,r2_affine\n"
-FIGURES = ("claims.svg", "figure4.png", "figure4.svg", "spread.svg")
+FIGURES = ("claims.svg", "figure4.svg", "spread.svg")
 TABLES = ("baseline", "beyond", "claims", "runs", "table1", "table2", "table3", "table4", "table5", "table6", "table7")
 BASE = "multinet-3d-prefix-r1"
 TGNET = "tgnet-3to2d-prefix-r2"
@@ -64,9 +68,34 @@ def put(results, name, r2, volumes=VOLUMES):
 
 def plan(*ratios):
     """Every run that the paper's tables show at these ratios."""
-    names = {row.experiment(1): 1 for row in rows(7)[:1]}
-    names |= {row.experiment(ratio): ratio for ratio in ratios for table in (1, 2, 3) for row in rows(table)}
-    return {name: {"ratio": ratio} for name, ratio in names.items()}
+    every = [rows(7)[0].settings(1)]
+    every += [row.settings(ratio) for ratio in ratios for table in (1, 2, 3) for row in rows(table)]
+    return {settings.name: settings.model_dump() for settings in every}
+
+
+def declare(*names, **more):
+    """Experiments of these names."""
+    found = {}
+    for name in names:
+        method, topology, interpolation, *rest = name.split("-")
+        values = {"method": method, "topology": topology, "interpolation": interpolation}
+        for part in rest:
+            digits = part.lstrip("abcdefghijklmnopqrstuvwxyz")
+            key = {"r": "ratio", "s": "seed", "budget": "budget_percent"}.get(part.removesuffix(digits))
+            if part in BACKBONES:
+                values["backbone"] = part
+            elif part == "proj2d":
+                values["projection"] = "2d"
+            else:
+                values[key] = int(digits)
+        settings = ExperimentSettings(**values)
+        assert settings.name == name
+        found[name] = settings.model_dump() | more
+    return found
+
+
+def report(folder, experiments, results, labels, **more):
+    write_report(folder, load_results(experiments, results, labels, **more))
 
 
 def summary_of(results, names):
@@ -133,15 +162,15 @@ def test_delta_imp_is_the_papers():
 def test_table_3_holds_the_hand_computed_means(tmp_path):
     put(tmp_path, TGNET, [0.1, 0.3, 0.8])
     put(tmp_path, BASE, [0.2, 0.2, 0.2])
-    summary = summary_of(tmp_path, [BASE, TGNET])
-    assert list(summary.index) == [BASE, TGNET]
-    row = comparison(3, summary, labels()).iloc[-1]
+    results = load_results(declare(BASE, TGNET), tmp_path, labels())
+    assert list(results.summary.index) == [BASE, TGNET]
+    row = comparisons.frame(3, results).iloc[-1]
     assert row["ratio2_experiment"] == TGNET
     assert row["ratio2_R2"] == pytest.approx(0.4)  # over three volumes
     assert row["ratio2_MSE"] == pytest.approx(0.6)
     assert row["ratio2_MAE"] == pytest.approx(0.3)
     assert row["ratio2_R2_paper"] == 0.4693
-    run = table7(summary, labels()).iloc[1]
+    run = structures.frame(results).iloc[1]
     assert run[f"{KEYS[0]}_R2"] == pytest.approx(0.2)
     assert run["structure_mean_R2"] == pytest.approx(0.5)  # over two structures
     assert run["delta_imp_percent_R2"] == pytest.approx(100.0)
@@ -162,17 +191,17 @@ def test_no_improvement_where_the_baseline_is_missing_or_explains_nothing(tmp_pa
 def test_ceilings_are_weighed_like_the_scores(tmp_path):
     put(tmp_path, TGNET, 0.3)
     put(tmp_path, "linear-r2", 0.1)
-    scores = load_scores(tmp_path, [TGNET, "linear-r2"])
-    frame = baseline(summarise(scores), scores, labels(), {KEYS[0]: 0.6, KEYS[1]: 0.9}).set_index("structure")
+    known = {KEYS[0]: 0.6, KEYS[1]: 0.9}
+    frame = references.frame(load_results(declare(TGNET), tmp_path, labels(), ceilings=known)).set_index("structure")
     assert frame.at["all", "ceiling_R2"] == pytest.approx(0.7)
     assert frame.at["structure_mean", "ceiling_R2"] == pytest.approx(0.75)
     assert frame.at["all", "linear_ratio2_R2"] == pytest.approx(0.1)
-    assert "ceiling_R2" not in baseline(summarise(scores), scores, labels(), None)
+    assert "ceiling_R2" not in references.frame(load_results(declare(TGNET), tmp_path, labels()))
 
 
 def test_csv_is_fixed_and_leaves_gaps_empty(tmp_path):
     put(tmp_path, TGNET, -0.00001)
-    text = csv_text(comparison(3, summary_of(tmp_path, [TGNET]), labels()))
+    text = csv_text(comparisons.frame(3, load_results(declare(TGNET), tmp_path, labels())))
     lines = list(csv.DictReader(io.StringIO(text)))
     assert lines[-1]["ratio2_R2"] == "0.0000"
     assert lines[-1]["ratio2_MSE_paper"] == "0.4995"
@@ -183,7 +212,7 @@ def test_csv_is_fixed_and_leaves_gaps_empty(tmp_path):
 def test_page_prints_a_dash_for_a_missing_run_and_names_it(tmp_path):
     put(tmp_path / "results", BASE, 0.2)
     put(tmp_path / "results", "tsns-3d-prefix-r2", 0.25)
-    write_report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
+    report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
     text = (tmp_path / "reports" / "README.md").read_text()
     assert line(section(text, "Table 3"), "TGNet", "3-to-2D ★")[2:] == [
         "– *(**.4995**)*",
@@ -201,7 +230,7 @@ def test_page_makes_the_best_score_bold(tmp_path):
         put(tmp_path / "results", name, 0.25)
     put(tmp_path / "results", "linear-r2", 0.3)
     put(tmp_path / "results", "dodnet-3d-prefix-r2", 0.5)
-    write_report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
+    report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
     text = (tmp_path / "reports" / "README.md").read_text()
     assert line(section(text, "Table 3"), "DoDNet", "3D")[2:] == [
         "**.5000** *(.5173)*",
@@ -220,9 +249,9 @@ def test_page_makes_the_best_score_bold(tmp_path):
 def test_every_caption_names_data_and_scale(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     real = labels(2, 4, dataset="AllenCell collection", size=None, simulated=False, scale="paper")
-    write_report(tmp_path / "reports", plan(2, 4), tmp_path / "results", real)
+    report(tmp_path / "reports", plan(2, 4), tmp_path / "results", real)
     text = (tmp_path / "reports" / "README.md").read_text()
-    captions = [row for row in text.splitlines() if row.startswith("**") and row.endswith((".tex)", ".svg)"))]
+    captions = [row for row in text.splitlines() if row.startswith("**") and row.endswith((".tex)", "another."))]
     captions = [row for row in captions if not row.startswith("**Table 6")]  # counted, whatever the data
     assert len(captions) == 11
     assert all("(AllenCell collection, scale paper" in caption for caption in captions)
@@ -233,13 +262,14 @@ def test_the_fingerprint_warns_only_of_what_lies_outside(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     table = fingerprint(pd.DataFrame({"structure": ["dna", "nucleolus"], "target_variance": [0.94, 0.5]}))
     real = labels(dataset="AllenCell collection", size=None, simulated=False)
-    write_report(tmp_path / "one", plan(2), tmp_path / "results", real, fingerprint=table)
+    report(tmp_path / "one", plan(2), tmp_path / "results", real, fingerprint=table)
     text = (tmp_path / "one" / "README.md").read_text()
     assert "**Warning:** the test targets of Nucleolus have" in text
-    variance, published, difference = line(text, "Nucleolus", "1")[2:]
-    assert (variance, difference) == ("0.500", f"**{0.5 - float(published):+.3f}, outside**")
+    variance, published, difference, within = line(text, "Nucleolus", "1")[2:]
+    assert (variance, within) == ("0.500", "**no**")
+    assert difference == f"{0.5 - float(published.strip('*')):+.3f}"
     assert (tmp_path / "one" / "tables" / "fingerprint.csv").read_text().count("\n") == 3
-    write_report(tmp_path / "two", plan(2), tmp_path / "results", real, fingerprint=table[:1])
+    report(tmp_path / "two", plan(2), tmp_path / "results", real, fingerprint=table[:1])
     text = (tmp_path / "two" / "README.md").read_text()
     assert "Warning" not in text and line(text, "DNA", "1")[2] == "0.940"
 
@@ -250,7 +280,7 @@ def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_pa
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.txt").write_text("kept")
-        write_report(tmp_path / folder, plan(2, 8), tmp_path / "results", labels(2, 8), dict.fromkeys(KEYS, 0.9))
+        report(tmp_path / folder, plan(2, 8), tmp_path / "results", labels(2, 8), ceilings=dict.fromkeys(KEYS, 0.9))
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert sorted(files(tmp_path / "one")) == [
         "README.md",
@@ -275,17 +305,17 @@ def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_pa
 
 def test_results_of_undeclared_ratios_are_ignored(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
-    write_report(tmp_path / "before", plan(2), tmp_path / "results", labels())
+    report(tmp_path / "before", plan(2), tmp_path / "results", labels())
     put(tmp_path / "results", "tgnet-3to2d-prefix-r8", 0.9)
     (tmp_path / "results" / "linear-r8").mkdir()
     (tmp_path / "results" / "linear-r8" / "scores.csv").write_text("broken")
-    write_report(tmp_path / "after", plan(2), tmp_path / "results", labels())
+    report(tmp_path / "after", plan(2), tmp_path / "results", labels())
     assert files(tmp_path / "before") == files(tmp_path / "after")
 
 
 def test_runs_outside_the_plan_are_named_as_such(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
-    write_report(tmp_path / "reports", {TGNET: {"ratio": 2}}, tmp_path / "results", labels())
+    report(tmp_path / "reports", declare(TGNET), tmp_path / "results", labels())
     listed = (tmp_path / "reports" / "README.md").read_text().split("## Missing runs")[1]
     assert "not declared (44)" in listed and "`repmode-2d-none-r2`" in listed
 
@@ -316,14 +346,14 @@ def test_a_bad_scores_file_is_named(tmp_path, content, says):
 def test_no_report_without_a_single_run(tmp_path):
     put(tmp_path / "results", "linear-r2", 0.2)
     with pytest.raises(SparseSSPError, match="none of the 35 declared runs"):
-        write_report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
+        report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
     assert not (tmp_path / "reports").exists()
 
 
 def test_no_report_on_other_volumes_than_the_labels_say(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     with pytest.raises(SparseSSPError, match="3 volumes; the data set has 36"):
-        write_report(tmp_path / "reports", plan(2), tmp_path / "results", labels(test=36))
+        report(tmp_path / "reports", plan(2), tmp_path / "results", labels(test=36))
 
 
 def test_reporting_needs_no_torch():
@@ -334,15 +364,20 @@ def test_reporting_needs_no_torch():
 def test_tables_4_and_5_show_their_runs_at_the_ratios_they_have(tmp_path):
     put(tmp_path / "results", "dodnet-2d-prefix-budget200-r2", 0.3)
     put(tmp_path / "results", "tsns-2d-prefix-dinov2_base-r8", 0.25)
-    summary = summary_of(tmp_path / "results", ["dodnet-2d-prefix-budget200-r2", "tsns-2d-prefix-dinov2_base-r8"])
-    four = comparison(4, summary, labels(2, 4, 8))
+    runs = declare("dodnet-2d-prefix-budget200-r2", "tsns-2d-prefix-dinov2_base-r8")
+
+    def frame(table, *ratios, **changes):
+        found = load_results(runs, tmp_path / "results", labels(*ratios, **changes))
+        return comparisons.frame(table, found)
+
+    four = frame(4, 2, 4, 8)
     assert list(four["schedule"]) == ["1x", "2x", "1x", "2.33x"] and not list(four.filter(like="ratio4"))
     assert four.loc[1, "ratio2_R2"] == pytest.approx(0.3) and four.loc[1, "ratio2_MSE_paper"] == 0.5623
-    five = comparison(5, summary, labels(2, 4, 8, pretrained=()))
+    five = frame(5, 2, 4, 8)
     assert five.loc[3, "ratio8_R2"] == pytest.approx(0.25) and five.loc[3, "ratio8_R2_paper"] == 0.334
     assert five.loc[3, "backbone"] == "DINOv2-Base (architecture only)" and not list(five.filter(like="ratio4"))
-    assert comparison(5, summary, labels(2, pretrained=("dinov2_base",))).loc[3, "backbone"] == "DINOv2-Base"
-    write_report(tmp_path / "r", {"tsns-2d-prefix-dinov2_base-r8": {"ratio": 8}}, tmp_path / "results", labels(8))
+    assert frame(5, 2, pretrained=("dinov2_base",)).loc[3, "backbone"] == "DINOv2-Base"
+    report(tmp_path / "r", declare("tsns-2d-prefix-dinov2_base-r8"), tmp_path / "results", labels(8))
     page = (tmp_path / "r" / "README.md").read_text()
     assert "## Table 5" in page and "## Table 4" not in page
 
@@ -360,7 +395,7 @@ def test_seeds_are_one_number_with_its_standard_deviation(tmp_path):
     # (.4 - .6) / .6, and the deviation of -2/3, -1/3 and 0.
     assert summary.at[TGNET, (DELTA_IMP, "R2")] == pytest.approx(-100 / 3)
     assert summary.at[TGNET, (DELTA_IMP, "R2_sd")] == pytest.approx(100 / 3)
-    write_report(tmp_path / "reports", {name: {"ratio": 2} for name in names}, results, labels(seeds=3))
+    report(tmp_path / "reports", declare(*names), results, labels(seeds=3))
     text = (tmp_path / "reports" / "README.md").read_text()
     assert ".4000 ± .2000" in text and "**6 of 6** declared runs" in text
     table = pd.read_csv(tmp_path / "reports" / "tables" / "table3.csv").query("ratio2_experiment == @TGNET")
@@ -368,3 +403,55 @@ def test_seeds_are_one_number_with_its_standard_deviation(tmp_path):
     assert f"{TGNET}-s7" in json.loads((tmp_path / "reports" / "metrics.json").read_text())
     one = over_seeds(summary_of(results, [TGNET]))
     assert one.at[TGNET, ("all", "R2")] == pytest.approx(0.2) and np.isnan(one.at[TGNET, ("all", "R2_sd")])
+
+
+def test_a_method_that_the_paper_lacks_has_rows_and_a_panel(tmp_path):
+    names = [f"plain-{topology}-prefix-r{ratio}" for topology in ("3d", "3to2d", "2d") for ratio in (1, 2)]
+    names += ["plain-3d-postfix-r2", "plain-3d-postfix-r2-s1"]
+    for k, name in enumerate(names):
+        put(tmp_path / "results", name, 0.1 * k)
+    experiments = declare(*names)
+    results = load_results(experiments, tmp_path / "results", labels())
+    table = comparisons.frame(3, results)
+    assert list(table["approach"][20:]) == ["Plain"] * 3 and list(table["topology"][20:]) == ["3D", "3-to-2D", "2D"]
+    assert list(table["ratio2_R2"][20:]) == pytest.approx([0.1, 0.3, 0.5])
+    assert table["ratio2_R2_paper"][20:].isna().all() and table["ratio2_R2_paper"][:20].notna().all()
+    assert list(comparisons.frame(1, results)["interpolation"][20:]) == ["pre", "pre", "pre", "post"]
+    assert len(comparisons.frame(5, results)) == 10
+    panels = {panel.get_title(): panel for panel in figure4.draw(results).axes}
+    assert set(panels) >= {"TGNet", "Plain"}
+    drawn = sorted(tuple(line.get_ydata()) for line in panels["Plain"].lines)
+    assert np.array(drawn) == pytest.approx(np.array([[0.0, 0.1], [0.2, 0.3]]))
+    write_report(tmp_path / "reports", results)
+    text = (tmp_path / "reports" / "README.md").read_text()
+    assert line(section(text, "Table 3"), "Plain", "3-to-2D")[4] == ".3000 *(–)*"
+
+
+def test_a_backbone_that_the_paper_lacks_has_rows_and_a_panel(tmp_path):
+    runs = declare("tsns-2d-prefix-resnet18-r2", "dodnet-2d-prefix-resnet18-r2")
+    put(tmp_path, "tsns-2d-prefix-resnet18-r2", 0.2)
+    results = load_results(runs, tmp_path, labels())
+    new = results.settings["tsns-2d-prefix-resnet18-r2"].model_copy(update={"backbone": "my_net"})
+    scores = results.runs.rename({"tsns-2d-prefix-resnet18-r2": new.name})
+    vars(results).update(settings={new.name: new}, summary=over_seeds(scores))
+    row = comparisons.frame(5, results).iloc[10]
+    assert (row["backbone"], row["topology"], row["ratio2_R2"]) == ("My net", "2D", pytest.approx(0.2))
+    panels = {panel.get_title(): panel for panel in figure4.draw(results).axes}
+    assert panels["TSNs, My net"].lines[0].get_ydata()[1] == pytest.approx(0.2)
+
+
+def test_a_users_matplotlib_settings_change_nothing(tmp_path):
+    put(tmp_path / "results", TGNET, 0.2)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "matplotlibrc").write_text("lines.linewidth: 9\naxes.facecolor: red\nfont.size: 30\n")
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3])\n"
+        "from test_reporting import TGNET, declare, labels, report\n"
+        "report(Path(sys.argv[1]), declare(TGNET), Path(sys.argv[2]), labels())"
+    )
+    tests = str(Path(__file__).parent)
+    for name, more in (("plain", {}), ("odd", {"MPLBACKEND": "no such backend", "MATPLOTLIBRC": str(home)})):
+        command = [sys.executable, "-c", code, str(tmp_path / name), str(tmp_path / "results"), tests]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(Path(tests).parent), **more})
+    assert files(tmp_path / "plain") == files(tmp_path / "odd")

@@ -4,18 +4,14 @@ import json
 
 import pytest
 from helpers.checkout import sh
-from test_reporting import TGNET, files, labels, plan, put
+from test_reporting import TGNET, files, labels, plan, put, report
 
 from pipeline.provenance import circumstances, revision
 from sparsessp.errors import SparseSSPError
+from sparsessp.reporting.document.model import DASH, Code
 from sparsessp.reporting.durations import Circumstances, read_durations
-from sparsessp.reporting.report import write_report
 
-EXPERIMENTS = {
-    name: {"method": "tgnet", "topology": "3to2d", **experiment}
-    for name, experiment in plan(2).items()
-    if name.startswith("tgnet-3")
-}
+EXPERIMENTS = {name: experiment for name, experiment in plan(2).items() if name.startswith("tgnet-3")}
 DURATION = {
     "seconds": 90.0,
     "finished": "2026-01-02T03:04:05Z",
@@ -40,9 +36,7 @@ def test_only_the_timings_tell_the_machine(tmp_path):
         put_durations(tmp_path / name, *EXPERIMENTS, machine=name, seconds=seconds)
         where = Circumstances({"git revision": f"of {name}"}, tmp_path / name)
         reports = tmp_path / f"reports {name}"
-        write_report(
-            reports, EXPERIMENTS, tmp_path / "results", labels(), provenance={"seeds": "0"}, circumstances=where
-        )
+        report(reports, EXPERIMENTS, tmp_path / "results", labels(), provenance={"seeds": "0"}, circumstances=where)
         written[name] = files(reports)
         timings = (reports / "timings.md").read_text()
         assert name in timings and f"| git revision | of {name} |" in timings
@@ -55,7 +49,7 @@ def test_only_the_timings_tell_the_machine(tmp_path):
 
 def test_links_of_a_page_in_html_are_to_its_twin(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
-    write_report(tmp_path, EXPERIMENTS, tmp_path / "results", labels())
+    report(tmp_path, EXPERIMENTS, tmp_path / "results", labels())
     assert 'href="timings.html"' in (tmp_path / "index.html").read_text()
     assert 'href="index.html#table-6"' in (tmp_path / "timings.html").read_text()
     timings = (tmp_path / "timings.md").read_text()
@@ -71,7 +65,7 @@ def test_a_duration_that_is_none_is_named(tmp_path):
 def test_a_revision_with_changes_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert revision() == "–"
+    assert revision() == DASH
     (tmp_path / "reports").mkdir()
     for name in ("code.py", "dvc.lock", "params.yaml", "reports/README.md"):
         (tmp_path / name).write_text("1")
@@ -81,7 +75,7 @@ def test_a_revision_with_changes_says_so(tmp_path, monkeypatch):
     commit = sh(tmp_path, "git", "rev-parse", "HEAD").stdout.strip()
     for name in ("dvc.lock", "params.yaml", "reports/README.md"):
         (tmp_path / name).write_text("2")
-    assert revision() == f"`{commit}`"
+    assert revision() == (Code(commit), "")
     (tmp_path / "code.py").write_text("2")
-    assert revision() == f"`{commit}`, with changes that are not committed"
+    assert revision() == (Code(commit), ", with uncommitted changes")
     assert {"git revision", "system", "packages"} <= set(circumstances())

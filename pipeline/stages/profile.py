@@ -19,7 +19,7 @@ from sparsessp.costs.counted import macs, meta_network, module_macs, parameters
 from sparsessp.costs.measured import profile
 from sparsessp.data.samples import write_table
 from sparsessp.paper.published import printed_ratios, rows
-from sparsessp.reporting.costs import COLUMNS
+from sparsessp.schema import PROFILE_COLUMNS
 from sparsessp.support.command_line import parser, settings
 from sparsessp.support.device import facts
 
@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
                 **conditions,
             }
         )
-    write_table(PROFILE, pd.DataFrame(lines, columns=COLUMNS))
+    write_table(PROFILE, pd.DataFrame(lines, columns=PROFILE_COLUMNS))
 
 
 if __name__ == "__main__":

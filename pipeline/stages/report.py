@@ -20,6 +20,7 @@ from sparsessp.data.samples import read_manifest, read_table
 from sparsessp.reporting.durations import Circumstances
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.report import write_report
+from sparsessp.reporting.results import load_results
 
 
 def labels(params: Params, manifest: pd.DataFrame) -> Labels:
@@ -73,19 +74,19 @@ def run(arguments: Sequence[str]) -> None:
     experiments = {name: item.model_dump() for name, item in params.experiments.items()}
     # Fields of one plate look alike, so the claims' bootstrap draws them together.
     plates = manifest.set_index("volume")["plate"].to_dict() if "plate" in manifest else None
-    write_report(
-        REPORTS,
+    results = load_results(
         experiments,
         RESULTS,
         labels(params, manifest),
-        ceilings,
-        found,
         PROFILE,
-        reasons(params),
-        plates,
-        inputs(params),
-        Circumstances(circumstances(), DURATIONS),
+        ceilings=ceilings,
+        fingerprint=found,
+        reasons=reasons(params),
+        clusters=plates,
+        provenance=inputs(params),
+        circumstances=Circumstances(circumstances(), DURATIONS),
     )
+    write_report(REPORTS, results)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from sparsessp import schema
 from sparsessp.config import NATIVE, ExperimentSettings
 
-METRICS = ("MSE", "MAE", "R2")
-MEASURED = ("infer_s_per_iter", "infer_mem_mib", "train_iter_per_s", "train_mem_mib")
+METRICS = tuple(metric.upper() for metric in schema.METRICS)  # as the paper and the report's tables spell them
 ALL = "all"
 STRUCTURE_MEAN = "structure_mean"
 DELTA_IMP = "delta_imp_percent"
@@ -110,7 +110,7 @@ def published(row: PublishedRow, ratio: int, metric: str, group: str = ALL) -> f
     Args:
         row: Row of the paper.
         ratio: Sparsity ratio.
-        metric: `MSE`, `MAE` or `R2`; in Table 6 `gmacs` or one of `MEASURED`.
+        metric: `MSE`, `MAE` or `R2`; in Table 6 `gmacs` or one of `MEASURED_COLUMNS`.
         group: Key of a structure, `all` (mean over test volumes) or `delta_imp_percent`; also
             `structure_mean`, which is ours to compute from the paper's structures.
     """

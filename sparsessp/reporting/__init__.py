@@ -1,4 +1,5 @@
-"""The report: pure functions from (declared runs, results) to tables, figures and a page.
+"""The report, from the results of the declared runs.
 
-`report` writes it; the published numbers can be had without the figures' library.
+`results.load_results` reads everything, `report.write_report` writes everything. Each table is a file in `tables/`,
+each figure one in `figures/`, with its caption; `document/` turns the pages into Markdown, HTML and LaTeX.
 """

@@ -1,6 +1,6 @@
-"""What lies beside a run's scores for the figures: error by plane, training history, network, example volumes.
+"""Files of a run other than its scores: error by plane, training history, network, example volumes.
 
-A run without a file has none to show; a file that is broken is an error.
+A missing file gives None or nothing; a broken one is an error.
 """
 
 import json
@@ -14,11 +14,18 @@ import pandas as pd
 from sparsessp.data.examples import read_examples
 from sparsessp.data.samples import read_table
 from sparsessp.errors import SparseSSPError
-from sparsessp.reporting.scores import linear
+from sparsessp.schema import (
+    EXAMPLES_FILE,
+    HISTORY_COLUMNS,
+    HISTORY_FILE,
+    NETWORK_FILE,
+    PLANE_COLUMNS,
+    PLANES_FILE,
+    WINDOW_SAMPLING_FILE,
+    linear_regression,
+)
 
-PLANES = ("volume", "plane", "squared_error", "variation")
-HISTORY = ("structure", "iteration", "epoch", "training_mse", "validation_mse")
-WINDOW_SAMPLING = ("planes", "imaged", "read", "r2", "r2_window_sampling")
+_WINDOW_SAMPLING = ("planes", "imaged", "read", "r2", "r2_window_sampling")
 
 
 @dataclass(frozen=True)
@@ -38,19 +45,19 @@ class Evidence:
 
     def planes(self, name: str) -> pd.DataFrame | None:
         """Squared error and variation of the target by plane of each test volume."""
-        return self._table(name, "planes.csv", PLANES)
+        return self._table(name, PLANES_FILE, PLANE_COLUMNS)
 
     def history(self, name: str) -> pd.DataFrame | None:
         """Training and validation error at each validation."""
-        return self._table(name, "history.csv", HISTORY)
+        return self._table(name, HISTORY_FILE, HISTORY_COLUMNS)
 
     def network(self, name: str) -> dict[str, Any] | None:
         """Settings, parameters, GMACs and shapes, as `resources.describe` gives them.
 
         Raises:
-            SparseSSPError: The file is no such JSON.
+            SparseSSPError: The file is not such JSON.
         """
-        path = self.results / name / "network.json"
+        path = self.results / name / NETWORK_FILE
         if name not in self.names or not path.exists():
             return None
         try:
@@ -74,22 +81,22 @@ class Evidence:
             ratio: Sparsity ratio.
             kind: `view`, the sparse transmitted light (d, H, W), or `target`, the fluorescence (D, H, W).
         """
-        found = self._read(linear(ratio))
+        found = self._read(linear_regression(ratio))
         wanted = {name.removesuffix(f".{kind}"): stack for name, stack in found.items() if name.endswith(f".{kind}")}
         return {self.structures[volume]: stack for volume, stack in wanted.items() if volume in self.structures}
 
     def example_volumes(self, ratio: int) -> dict[str, str]:
         """Structure -> name of its example volume."""
-        names = {name.rsplit(".", 1)[0] for name in self._read(linear(ratio))}
+        names = {name.rsplit(".", 1)[0] for name in self._read(linear_regression(ratio))}
         return {self.structures[volume]: volume for volume in sorted(names) if volume in self.structures}
 
     def window_sampling(self, name: str) -> pd.DataFrame | None:
         """R2 of each test volume with the released code's sampling, and how many planes it read."""
-        return self._table(name, "window_sampling.csv", WINDOW_SAMPLING)
+        return self._table(name, WINDOW_SAMPLING_FILE, _WINDOW_SAMPLING)
 
     def _read(self, name: str) -> dict[str, np.ndarray]:
         if name not in self._stacks:
-            self._stacks[name] = read_examples(self.results / name / "examples.npz")
+            self._stacks[name] = read_examples(self.results / name / EXAMPLES_FILE)
         return self._stacks[name]
 
     def _table(self, name: str, file: str, columns: tuple[str, ...]) -> pd.DataFrame | None:

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sparsessp.reporting.style import GREY, canvas, tidy
+from sparsessp.reporting.figures.drawing import canvas, tidy
+from sparsessp.reporting.names import GREY
 
 # The word stands at the right too, so that colour is not needed.
 _VERDICTS = {"supported": "#0072b2", "contradicted": "#d55e00", "undecided": GREY, "not run": GREY}

@@ -10,19 +10,15 @@ import pandas as pd
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.metrics import delta_imp
 from sparsessp.paper.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN
+from sparsessp.schema import EXTRA_METRICS, SCORE_COLUMNS, SCORES_FILE
 from sparsessp.structures import KEYS
 
 BASE = "multinet-3d-prefix-r1"
-MORE = ("pearson", "r2_affine")  # scores that the paper has not
-COLUMNS = ["volume", "structure", *(metric.lower() for metric in METRICS), *MORE]
-NUMBERS = COLUMNS[2:]
+TGNET = "tgnet-3to2d-prefix"  # the paper's best setting; its runs add the ratio
+TGNET_3D = "tgnet-3d-prefix"
+_NUMBERS = SCORE_COLUMNS[2:]
 SD = "_sd"  # behind a metric: its standard deviation over seeds
 _SEED_SUFFIX = re.compile(r"-s\d+$")
-
-
-def linear(ratio: int) -> str:
-    """Name of the baseline: a per-voxel linear regression on the sparse brightfield."""
-    return f"linear-r{ratio}"
 
 
 def read_scores(path: Path) -> pd.DataFrame:
@@ -33,22 +29,22 @@ def read_scores(path: Path) -> pd.DataFrame:
     """
     try:
         frame = pd.read_csv(
-            path, dtype=dict.fromkeys(COLUMNS[:2], str) | dict.fromkeys(NUMBERS, float), keep_default_na=False
+            path, dtype=dict.fromkeys(SCORE_COLUMNS[:2], str) | dict.fromkeys(_NUMBERS, float), keep_default_na=False
         )
     except ValueError as error:  # also pandas' own parser errors, and text that is not UTF-8
         raise SparseSSPError(f"{path}: not a table of scores: {error}") from None
-    if list(frame.columns) != COLUMNS:
-        raise SparseSSPError(f"{path}: columns are {', '.join(frame.columns)}; expected {', '.join(COLUMNS)}")
+    if tuple(frame.columns) != SCORE_COLUMNS:
+        raise SparseSSPError(f"{path}: columns are {', '.join(frame.columns)}; expected {', '.join(SCORE_COLUMNS)}")
     if frame.empty:
         raise SparseSSPError(f"{path}: holds no volume")
     unknown = sorted(set(frame["structure"]) - set(KEYS))
     if unknown:
         raise SparseSSPError(f"{path}: structure {unknown[0]!r} is unknown; allowed: {', '.join(KEYS)}")
-    if not np.isfinite(frame[NUMBERS].to_numpy()).all():
+    if not np.isfinite(frame[list(_NUMBERS)].to_numpy()).all():
         raise SparseSSPError(f"{path}: a score is not a finite number")
     twice = frame.loc[frame["volume"].duplicated(), "volume"]
     if len(twice):
-        raise SparseSSPError(f"{path}: volume {twice.iloc[0]!r} stands there twice")
+        raise SparseSSPError(f"{path}: volume {twice.iloc[0]!r} is listed twice")
     return frame
 
 
@@ -60,7 +56,7 @@ def load_scores(results: Path, names: Iterable[str]) -> pd.DataFrame:
         names: Declared runs, in the order wanted.
 
     Returns:
-        Column `experiment`, then `COLUMNS`, one row per run and volume.
+        Column `experiment`, then `SCORE_COLUMNS`, one row per run and volume.
 
     Raises:
         SparseSSPError: A file is malformed, or scores other volumes than the runs before it: such
@@ -68,16 +64,16 @@ def load_scores(results: Path, names: Iterable[str]) -> pd.DataFrame:
     """
     parts: list[pd.DataFrame] = []
     for name in names:
-        path = results / name / "scores.csv"
+        path = results / name / SCORES_FILE
         if not path.exists():
             continue
         frame = read_scores(path)
         frame.insert(0, "experiment", name)
         if parts and _volumes(frame) != _volumes(parts[0]):
-            other = results / parts[0]["experiment"].iloc[0] / "scores.csv"
+            other = results / parts[0]["experiment"].iloc[0] / SCORES_FILE
             raise SparseSSPError(f"{path}: scores {len(frame)} volumes that are not the {len(parts[0])} of {other}")
         parts.append(frame)
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["experiment", *COLUMNS])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["experiment", *SCORE_COLUMNS])
 
 
 def _volumes(frame: pd.DataFrame) -> set[tuple[str, str]]:
@@ -88,13 +84,13 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     """Means of each run, one row a run, in the order of `scores`.
 
     Returns:
-        Columns (group, metric), metrics being the paper's `METRICS` and `MORE`. Groups: each structure;
-        `all`, the mean over test volumes, which is the paper's figure (methods.md section 3, row 16);
+        Columns (group, metric), metrics being the paper's `METRICS` and `EXTRA_METRICS`. Groups: each structure;
+        `all`, the mean over test volumes, which is the paper's figure;
         `structure_mean`, the mean over structures; `delta_imp_percent`, the improvement of `all` over
         dense Multi-Net. nan where undefined.
     """
-    metrics = [*METRICS, *MORE]
-    scores = scores.rename(columns=dict(zip(NUMBERS, metrics, strict=True)))
+    metrics = [*METRICS, *EXTRA_METRICS]
+    scores = scores.rename(columns=dict(zip(_NUMBERS, metrics, strict=True)))
     order = scores["experiment"].unique()
     per_structure = scores.groupby(["experiment", "structure"])[metrics].mean()
     groups = {key: per_structure.xs(key, level="structure") for key in KEYS if key in set(scores["structure"])}
@@ -134,7 +130,7 @@ def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _improvement(everything: pd.DataFrame, bases: pd.DataFrame) -> pd.DataFrame:
-    """Improvement over the baseline in percent; nan for an R2 whose baseline is not above zero.
+    """Improvement over dense Multi-Net in percent; nan for an R2 whose baseline is not above zero.
 
     A share of nothing is undefined, and a share of a negative R2 would call better what is worse.
     """

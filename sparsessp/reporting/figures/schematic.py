@@ -7,8 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Patch
 
-from sparsessp.reporting.evidence import Evidence
-from sparsessp.reporting.style import GREY, METHODS, TOPOLOGIES, canvas, say
+from sparsessp.reporting.document.model import Inline, Strong
+from sparsessp.reporting.figures.drawing import canvas, say
+from sparsessp.reporting.names import GREY, TOPOLOGIES, method_name
+from sparsessp.reporting.results import Results
+from sparsessp.reporting.tables.runs import costs
+
+TITLE = "The networks as built"
+FORMAT = "svg"
 
 _PLAIN = "#f4f4f4"
 _FILL = {3: "#fbd9bf", 2: "#c6e2f3"}  # by spatial dimensions: the lighter orange and blue of the other figures
@@ -17,14 +23,11 @@ _WIDTH, _HEIGHT = 1.0, 0.52
 _LEFT, _MIDDLE, _RIGHT = 0.0, 1.3, 2.6
 
 
-def schematic(evidence: Evidence, ratio: int, method: str = "tgnet") -> Figure:
-    """The four topologies of one method with prefix interpolation, a panel each.
-
-    Args:
-        evidence: Gives the shapes of one patch, as the network's own parts returned them.
-        ratio: Sparsity ratio.
-        method: Which method.
-    """
+def draw(results: Results) -> Figure | None:
+    """Draw the four topologies of TGNet with prefix interpolation, a panel each, at the smallest ratio."""
+    if not costs(results)["standard"].any():
+        return None
+    method, ratio, evidence = "tgnet", min(results.labels.ratios), results.evidence
     figure = canvas(11, 8.6)
     for panel, (topology, (title, _)) in zip(figure.subplots(2, 2).flat, TOPOLOGIES.items(), strict=True):
         panel.set_axis_off()
@@ -36,15 +39,15 @@ def schematic(evidence: Evidence, ratio: int, method: str = "tgnet") -> Figure:
             continue
         millions, gmacs = facts["parameters"] / 1e6, facts["gmacs"]
         panel.set_title(
-            f"{METHODS[method][0]} {title}: {millions:.3g} million parameters, {gmacs:.3g} GMACs", fontsize=11
+            f"{method_name(method)} {title}: {millions:.3g} million parameters, {gmacs:.3g} GMACs", fontsize=11
         )
-        _draw(panel, {row["part"]: row["shape"] for row in facts["shapes"]})
+        _draw_network(panel, {row["part"]: row["shape"] for row in facts["shapes"]})
     handles = [Patch(facecolor=_FILL[n], edgecolor=GREY, label=f"{n}D features") for n in (3, 2)]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     return figure
 
 
-def _draw(panel: Axes, shapes: dict[str, Sequence[int]]) -> None:
+def _draw_network(panel: Axes, shapes: dict[str, Sequence[int]]) -> None:
     levels = sorted(int(part.split()[1]) for part in shapes if part.startswith("encoder ") and part[-1].isdigit())
     deepest = levels[-1]
     panel.set_xlim(-0.1, _RIGHT + _WIDTH + 0.1)
@@ -83,4 +86,15 @@ def _box(panel: Axes, x: float, y: float, name: str, shape: Sequence[int]) -> No
 def _arrow(panel: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
     panel.annotate(
         "", end, start, arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 1, "shrinkA": 0, "shrinkB": 0}
+    )
+
+
+def caption(results: Results) -> Inline:
+    """Return what a reader must know."""
+    labels = results.labels
+    return (
+        Strong("The four topologies of TGNet as they were built"),
+        f" ({labels.setting}; r = {min(labels.ratios)}, prefix interpolation): channels × planes × rows × columns of "
+        "what each part returned for one patch, and channels × rows × columns where the planes are folded into "
+        "channels. Bottleneck: what enters the decoder. Drawn from the networks themselves.",
     )

@@ -1,9 +1,9 @@
 "use strict";
 // Sort a table by a column: words as words, numbers as numbers, missing ones last.
 const value = (row, column) => {
-  const text = (row.cells[column].firstChild?.textContent || row.cells[column].textContent).trim().replaceAll(",", "");
-  const number = parseFloat(text);
-  return Number.isNaN(number) ? text : number;
+  const cell = row.cells[column];
+  if (cell.dataset.value) return Number(cell.dataset.value);
+  return cell.dataset.value === undefined ? (cell.firstChild?.textContent || cell.textContent).trim() : "";
 };
 const compare = (a, b) => typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
 const missing = (x) => x === "–" || x === "";

@@ -1,0 +1,63 @@
+"""How all figures are set up and turned into files: the same bytes whatever a user's matplotlibrc says."""
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sparsessp.reporting.names import GREY
+
+_COLOURS = 256  # of a PNG
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Draw with matplotlib's defaults and a few settings of the report, whatever the user's are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        # Letters as outlines: an SVG viewer without this font would shift and clip them.
+        matplotlib.rcParams.update({"svg.hashsalt": "sparsessp", "svg.fonttype": "path"})
+        yield
+
+
+def canvas(width: float, height: float, dpi: int = 120) -> Figure:
+    """Return an empty white figure; inches."""
+    return Figure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
+
+
+def render(figure: Figure, format: str) -> bytes:
+    """Return the figure as a file's bytes, the same for the same figure: no date, no random ids.
+
+    Args:
+        figure: What to draw.
+        format: `svg` or `png`.
+    """
+    buffer = io.BytesIO()
+    if format == "svg":
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        return buffer.getvalue()
+    figure.savefig(buffer, format="raw", dpi="figure")
+    width, height = (int(edge) for edge in figure.bbox.size)
+    pixels = Image.frombytes("RGBA", (width, height), buffer.getvalue()).convert("RGB")
+    image, buffer = pixels.quantize(_COLOURS, dither=Image.Dither.NONE), io.BytesIO()
+    image.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+def tidy(panels: Iterable[Axes]) -> None:
+    """Give panels a light grid and no box."""
+    for panel in panels:
+        panel.grid(color="0.9", linewidth=0.8)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(labelsize=10)
+
+
+def say(panel: Axes, text: str, **more: Any) -> None:
+    """Put words in the middle of a panel that has nothing to show."""
+    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center", color=GREY, fontsize=10, **more)

@@ -1,0 +1,124 @@
+"""What the figures of voxels share: depth as colour, transmitted light, scale bars, and whose volumes are shown."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from sparsessp.config import RATIOS
+from sparsessp.data.examples import STRUCTURES_SHOWN
+from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.names import GREY
+from sparsessp.reporting.results import Results
+
+R2Scores = Mapping[str, Mapping[str, float]]
+CODED = (
+    "Fluorescence and predictions are seen from above: as bright as the brightest voxel of a column, coloured by its "
+    "height, between the 5th and 99.5th percentile of each picture; so compare shapes, and R² for brightness."
+)
+_OUTLINE = [withStroke(linewidth=2, foreground="black")]
+# Depth: about equally bright everywhere, in colours that colour-blind readers can distinguish.
+DEPTH = LinearSegmentedColormap.from_list("depth", ["#3d8bff", "#e8e8e8", "#ff8c1a"])
+
+
+def shown_volumes(results: Results) -> str:
+    """Return which volumes are shown, for captions."""
+    return (
+        f"({results.labels.setting}). The first of the {results.labels.test} test volumes of each structure in the "
+        "split's order, at most 128 × 128 voxels about its centre."
+    )
+
+
+def r2_by_volume(results: Results) -> R2Scores:
+    """Return run -> volume -> R2."""
+    groups = results.scores.groupby("experiment")
+    return {str(name): run.set_index("volume")["r2"].to_dict() for name, run in groups}
+
+
+def densest_examples(results: Results) -> int | None:
+    """Return the smallest ratio of which example volumes were kept, None if there are none."""
+    return next((ratio for ratio in RATIOS if results.evidence.examples(ratio, "target")), None)
+
+
+def has_predictions(results: Results) -> bool:
+    """Whether some run kept a prediction of the structures that the paper shows."""
+    evidence = results.evidence
+    pairs = any(set(STRUCTURES_SHOWN) & set(evidence.examples(ratio, "target")) for ratio in RATIOS)
+    return pairs and any(evidence.predictions(name) for name in evidence.names)
+
+
+def depth_coded(stack_DHW: np.ndarray) -> np.ndarray:
+    """Return the top-down maximum projection, (H, W, 3): as bright as the brightest voxel, coloured by where it lies.
+
+    Black and white are percentiles of the projection itself: predictions of least squares are flatter than their
+    targets and would be dark beside them.
+
+    Args:
+        stack_DHW: Voxels, bottom plane first.
+    """
+    stack = np.asarray(stack_DHW, np.float64)
+    low, high = np.percentile(stack.max(axis=0), (5, 99.5))
+    grey = np.clip((stack - low) / max(high - low, 1e-6), 0, 1)
+    colours = DEPTH(np.linspace(0, 1, len(grey)))[:, :3]
+    weight = grey**4 + 1e-9  # nearly the colour of the brightest plane, without its noise
+    mixed = np.tensordot(weight, colours, ((0,), (0,))) / weight.sum(axis=0)[..., None]
+    return mixed * grey.max(axis=0)[..., None]
+
+
+def blank(panel: Axes) -> None:
+    """Remove ticks and frame."""
+    panel.set_xticks([])
+    panel.set_yticks([])
+    panel.spines[:].set_visible(False)
+
+
+def show(panel: Axes, image: np.ndarray, **more: object) -> None:
+    """Draw an image, one pixel per voxel."""
+    blank(panel)
+    panel.imshow(image, interpolation="none", **more)  # type: ignore[arg-type]
+
+
+def gap(panel: Axes) -> None:
+    """Draw a missing picture."""
+    blank(panel)
+    panel.set_facecolor("#f0f0f0")
+    panel.text(0.5, 0.5, "no\nresult", transform=panel.transAxes, ha="center", va="center", color=GREY, fontsize=9)
+
+
+def show_light(panel: Axes, view_dHW: np.ndarray, target_DHW: np.ndarray, ratio: int) -> None:
+    """Draw the imaged plane nearest below the target's brightest."""
+    brightest = int(target_DHW.var(axis=(1, 2)).argmax())
+    plane = view_dHW[min(brightest // ratio, len(view_dHW) - 1)]
+    low, high = np.percentile(plane, (1, 99))
+    show(panel, plane, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
+
+
+def scale_bar(panel: Axes, width: int, voxel_um: float) -> None:
+    """Draw a scale bar of a round length, about a quarter of the picture."""
+    length = min((1, 2, 5, 10, 20, 50), key=lambda um: abs(um - width * voxel_um / 4))
+    x, y = 0.06 * width, 0.93 * panel.get_ylim()[0]
+    y_text = y - 0.03 * panel.get_ylim()[0]
+    panel.plot(
+        [x, x + length / voxel_um], [y, y], color="white", linewidth=3, solid_capstyle="butt", path_effects=_OUTLINE
+    )
+    panel.text(x, y_text, f"{length} µm", color="white", fontsize=8, va="bottom", path_effects=_OUTLINE)
+
+
+def depth_key(figure: Figure, panels: Sequence[Axes], labels: Labels, targets: Mapping[str, np.ndarray]) -> None:
+    """Draw the key to the colours of depth."""
+    planes = max(len(target) for target in targets.values())
+    heights = ScalarMappable(Normalize(0, (planes - 1) * labels.voxel_um[0]), DEPTH)
+    bar = figure.colorbar(heights, ax=panels, shrink=0.5, aspect=22, pad=0.01)
+    bar.set_label("height of the brightest voxel, µm", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_visible(False)
+
+
+def print_score(panel: Axes, r2: R2Scores, name: str, volume: str) -> None:
+    """Print R2 of the whole volume, below its picture."""
+    if volume in r2.get(name, {}):
+        panel.set_xlabel(f"R² {r2[name][volume]:.2f}", fontsize=8, labelpad=2)

@@ -1,0 +1,120 @@
+"""Everything that a report is written from, in one object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sparsessp.config import ExperimentSettings
+from sparsessp.errors import SparseSSPError
+from sparsessp.reporting.claims import claims
+from sparsessp.reporting.document.model import Inline
+from sparsessp.reporting.durations import Circumstances
+from sparsessp.reporting.evidence import Evidence
+from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.scores import load_scores, over_seeds, summarise
+from sparsessp.reporting.tables.resources import read_profile, table6
+from sparsessp.schema import linear_regression
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was declared, what came of it, and what captions must say.
+
+    Attributes:
+        labels: Data, scale and budget.
+        experiments: Declared runs by name.
+        scores: One row per run and test volume, from `load_scores`.
+        evidence: Other files of the runs.
+        profile: From `read_profile`.
+        ceilings: Structure -> R2 of a perfect prediction, below 1 because targets are noisy; None if unknown.
+        fingerprint: Variance of the test targets compared with the paper's, if these data are the paper's.
+        reasons: Why runs without scores failed, by name, as far as it is known.
+        clusters: Volume -> the plate or field it comes from; such volumes are resampled together.
+        provenance: What decided the results, name -> text.
+        circumstances: Machine, time and durations; they appear on the page of timings only.
+    """
+
+    labels: Labels
+    experiments: Mapping[str, Mapping[str, Any]]
+    scores: pd.DataFrame
+    evidence: Evidence
+    profile: pd.DataFrame
+    ceilings: Mapping[str, float] | None = None
+    fingerprint: pd.DataFrame | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    clusters: Mapping[str, str] | None = None
+    provenance: Mapping[str, Inline] = field(default_factory=dict)
+    circumstances: Circumstances = field(default_factory=Circumstances)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """Means of each run, each seed by itself."""
+        return summarise(self.scores)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Means of each setting over its seeds."""
+        return over_seeds(self.runs)
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """The paper's claims, tested on the scores."""
+        return claims(self.scores, table6(self.profile), self.labels.ratios, self.clusters)
+
+    @cached_property
+    def settings(self) -> dict[str, ExperimentSettings]:
+        """Settings of the declared runs by name."""
+        known = ExperimentSettings.model_fields
+        return {
+            name: ExperimentSettings(**{key: value for key, value in experiment.items() if key in known})
+            for name, experiment in self.experiments.items()
+        }
+
+    @property
+    def missing(self) -> list[str]:
+        """Declared runs without scores."""
+        return [name for name in declared(self.experiments, self.labels) if name not in self.runs.index]
+
+
+def declared(experiments: Mapping[str, Any], labels: Labels) -> list[str]:
+    """Return the names of the runs and reference predictions that a report looks for."""
+    return [*experiments, *(linear_regression(ratio) for ratio in labels.ratios)]
+
+
+def load_results(
+    experiments: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    labels: Labels,
+    profile: Path | None = None,
+    **more: Any,
+) -> Results:
+    """Read the results of the declared runs.
+
+    The declared runs alone decide what is read: results of other ratios in the same folder are ignored. A declared
+    run without scores becomes a dash.
+
+    Args:
+        experiments: Declared runs by name.
+        folder: Folder with `<name>/scores.csv` of each run and what else evaluation wrote there.
+        labels: What the captions say about data, scale and budget.
+        profile: What the profile stage wrote; without it Table 6 and the timings are dashes.
+        more: Further attributes of `Results`.
+
+    Raises:
+        SparseSSPError: No declared run has scores, a file is malformed, or the scores are not those of the test
+            volumes that the labels name.
+    """
+    names = declared(experiments, labels)
+    scores = load_scores(folder, names)
+    if not set(scores["experiment"]) & set(experiments):
+        raise SparseSSPError(f"{folder}: none of the {len(experiments)} declared runs has a scores.csv")
+    volumes = scores["volume"].nunique()
+    if volumes != labels.test:
+        raise SparseSSPError(f"{folder}: scores are of {volumes} volumes; the data set has {labels.test} test volumes")
+    structures = scores.drop_duplicates("volume").set_index("volume")["structure"].to_dict()
+    evidence = Evidence(folder, tuple(names), structures)
+    return Results(labels, experiments, scores, evidence, read_profile(profile), **more)

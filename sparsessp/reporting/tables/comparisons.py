@@ -1,0 +1,126 @@
+"""Tables 1 to 5: networks compared at each sparsity ratio, our scores next to the printed ones.
+
+In the frames nan is a missing run, and ratios are written `ratio2_` (the score R2 is a column itself).
+"""
+
+import pandas as pd
+
+from sparsessp.paper.published import ALL, METRICS, printed_ratios, published, rows
+from sparsessp.reporting.document.model import Emphasis, Inline, Row, Table, Words, number_column, text_column
+from sparsessp.reporting.labels import DINOV2, Labels
+from sparsessp.reporting.results import Results
+from sparsessp.reporting.scores import SD, mean
+from sparsessp.reporting.tables.formats import NO_RESULT, best_of, compared, symbol
+from sparsessp.reporting.tables.networks import networks
+
+NUMBERS = (1, 2, 3, 4, 5)
+_HEADERS = {
+    "approach": "Approach",
+    "interpolation": "Interp.",
+    "topology": "Topology",
+    "projection": "Proj. space",
+    "schedule": "Training",
+    "backbone": "Backbone",
+}
+# The columns by which the paper distinguishes a table's rows.
+_KEYS = {
+    1: ["approach", "interpolation", "topology"],
+    2: ["projection", "topology"],
+    3: ["approach", "topology"],
+    4: ["topology", "schedule"],
+    5: ["backbone", "topology"],
+}
+_TITLES = {
+    1: "Interpolation: where the missing planes are filled in",
+    2: "Projection space between 2D and 3D, on DoDNet",
+    3: "Topologies, with prefix interpolation and 3D projection",
+    4: "Longer training of DoDNet, 1x being the usual budget",
+    5: "2D backbones of TSNs, with prefix interpolation and 3D projection",
+}
+
+
+def frame(number: int, results: Results) -> pd.DataFrame:
+    """Return one row per network, at each declared ratio that the table shows.
+
+    Args:
+        number: The table's number in the paper.
+        results: Scores and labels.
+
+    Returns:
+        The paper's rows in the paper's order, then those of methods and backbones that it lacks. Columns
+        `ratio2_experiment`, then `ratio2_MSE` (ours), with several seeds `ratio2_MSE_sd`, `ratio2_MSE_paper` etc.
+    """
+    lines = []
+    for network in networks(number, results):
+        line: dict[str, object] = dict(network.names)
+        for ratio in shown_ratios(number, results.labels):
+            run = network.experiment(ratio)
+            line[f"ratio{ratio}_experiment"] = run
+            for metric in METRICS:
+                line |= ours(results, run, metric, f"ratio{ratio}_{metric}")
+                printed = published(network.paper, ratio, metric) if network.paper else float("nan")
+                line[f"ratio{ratio}_{metric}_paper"] = printed
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def ours(results: Results, run: str, metric: str, header: str, group: str = ALL) -> dict[str, object]:
+    """Return our mean under `header`; with several seeds their standard deviation too."""
+    found: dict[str, object] = {header: mean(results.summary, run, metric, group)}
+    if results.labels.seeds > 1:
+        found[f"{header}{SD}"] = mean(results.summary, run, metric + SD, group)
+    return found
+
+
+def shown_ratios(number: int, labels: Labels) -> list[int]:
+    """Return the declared ratios that a table shows: Tables 4 and 5 only those that the paper prints."""
+    if number not in (4, 5):
+        return list(labels.ratios)
+    printed = {ratio for row in rows(number) for ratio in printed_ratios(row)}
+    return [ratio for ratio in labels.ratios if ratio in printed]
+
+
+def table(number: int, frame: pd.DataFrame, results: Results) -> Table:
+    """Return the table of the page, from its frame."""
+    ratios = shown_ratios(number, results.labels)
+    scores = [f"ratio{ratio}_{metric}" for ratio in ratios for metric in METRICS]
+    best = {header: best_of(frame[header], header) for name in scores for header in (name, f"{name}_paper")}
+    columns = [text_column(_HEADERS[key]) for key in _KEYS[number]]
+    columns += [number_column(f"r = {ratio}", symbol(metric)) for ratio in ratios for metric in METRICS]
+    lines = []
+    for network, (_, values) in zip(networks(number, results), frame.iterrows(), strict=True):
+        cells = [*(Words(str(values[key])) for key in _KEYS[number]), *(compared(values, n, best) for n in scores)]
+        lines.append(Row(tuple(cells), winner=network.winner))
+    stacked = len(ratios) > 1
+    title = f"Table {number}. {_TITLES[number]}"
+    caption = _caption(number, results, stacked)
+    return Table(tuple(columns), tuple(lines), f"table{number}", title, caption, stacked)
+
+
+def _caption(number: int, results: Results, stacked: bool) -> Inline:
+    labels = results.labels
+    notes = ["Bold: best of a column.", "★: the paper's best row, by mean R² over its ratios."]
+    if number in (1, 3):
+        notes.append("K: RepMode's largest kernel (paper: 5).")
+    if number == 5:
+        notes += _backbone_notes(labels)
+    return caption(labels, "below it" if stacked else "after it", notes)
+
+
+def caption(labels: Labels, place: str, notes: list[str]) -> Inline:
+    """Return the caption of a table that compares our scores with the paper's; `place` is where these are printed."""
+    if labels.seeds > 1:
+        notes = [*notes, f"±: standard deviation over {labels.seeds} seeds."]
+    paper = Emphasis("the paper's, on real AllenCell images,")
+    start = f"({labels.setting}). Mean over {labels.test} test volumes; our score first, "
+    return (start, paper, f" {place}. {' '.join(notes)}{NO_RESULT}")
+
+
+def _backbone_notes(labels: Labels) -> list[str]:
+    notes = []
+    if labels.backbone_divisor > 1:
+        notes.append(f"Scaled down: backbones with 1/{labels.backbone_divisor} of their channels, fewer layers.")
+    notes.append(f"Backbones that start from trained weights: {', '.join(labels.pretrained) or 'none'}.")
+    if labels.backbone(DINOV2) != DINOV2:
+        notes.append("Architecture only: a network of DINOv2's form without DINOv2's weights.")
+    return notes

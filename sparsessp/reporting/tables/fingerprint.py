@@ -1,0 +1,37 @@
+"""Variance of the test targets compared with the paper's."""
+
+import pandas as pd
+
+from sparsessp.data.allencell.fingerprint import TOLERANCE
+from sparsessp.reporting.document.model import (
+    WHOLE,
+    Format,
+    Number,
+    PaperNumber,
+    Row,
+    Strong,
+    Table,
+    Words,
+    number_column,
+    text_column,
+)
+from sparsessp.reporting.tables.formats import GROUP_NAMES
+
+_VARIANCE, _DIFFERENCE = Format(3), Format(3, signed=True)
+
+
+def table(frame: pd.DataFrame) -> Table:
+    """Return the table of the page; frame from `fingerprint.fingerprint`."""
+    lines = []
+    for row in frame.itertuples():
+        numbers = (Number(row.volumes, WHOLE), Number(row.variance, _VARIANCE), PaperNumber(row.published, _VARIANCE))
+        within = Words("yes") if row.within else Words(Strong("no"))
+        lines.append(Row((Words(GROUP_NAMES[row.structure]), *numbers, Number(row.difference, _DIFFERENCE), within)))
+    headers = map(number_column, ("Test volumes", "Variance", "The paper's", "Difference"))
+    caption = (
+        "The paper's is MSE / (1 - R²) in its Table 7, the same for all its runs. "
+        f"Tolerance of the difference: {TOLERANCE}."
+    )
+    title = "Variance of the test targets, after z-score and zoom."
+    columns = (text_column("Structure"), *headers, text_column("Within tolerance"))
+    return Table(columns, tuple(lines), "fingerprint", title, caption)

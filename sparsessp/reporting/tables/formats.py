@@ -1,0 +1,72 @@
+"""How names and numbers are printed in tables and CSV files."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from sparsessp.paper.published import ALL, DELTA_IMP, STRUCTURE_MEAN
+from sparsessp.reporting.document.model import DASH, Format, Number
+from sparsessp.reporting.scores import SD
+from sparsessp.structures import STRUCTURES
+
+GROUP_NAMES = {
+    **{structure.key: structure.name for structure in STRUCTURES},
+    ALL: "All",
+    STRUCTURE_MEAN: "Mean of structures",
+    DELTA_IMP: "ΔImp (%)",
+}
+# A symbol before the word, so that a column of verdicts can be read at a glance.
+VERDICTS = {"supported": "✓", "contradicted": "✗", "undecided": "~", "not run": DASH}
+SCORE = Format(4)
+PAPER_SCORE = Format(4, bare=True)  # as the paper prints scores: twelve columns just fit a page
+PERCENT = Format(2)
+NO_RESULT = f" {DASH}: no result."
+
+
+def symbol(metric: str) -> str:
+    """Return a metric as it is written."""
+    return metric.replace("R2", "R²")
+
+
+def decimals(header: str) -> int:
+    """Return the decimals of a column or group: percentages have two, scores four as in the paper."""
+    return 2 if header.startswith(DELTA_IMP) else 4
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Return the frame as CSV: the same results give the same bytes; a missing number is an empty cell."""
+    texts = frame.copy()
+    for header in frame.select_dtypes("float").columns:
+        places = decimals(header)
+        texts[header] = ["" if pd.isna(value) else f"{value:z.{places}f}" for value in frame[header]]
+    return texts.to_csv(index=False, lineterminator="\n")
+
+
+def best_of(column: pd.Series, header: str) -> float:
+    """Return the best value as printed, so that ties in print are ties here; nan unless two compete."""
+    values = [round(value, decimals(header)) for value in column.dropna()]
+    if len(values) < 2:
+        return float("nan")
+    larger_is_better = header.startswith(DELTA_IMP) or header.removesuffix("_paper").endswith("R2")
+    return max(values) if larger_is_better else min(values)
+
+
+def compared(values: pd.Series, name: str, best: Mapping[str, float]) -> Number:
+    """Return the cell of our score and the paper's.
+
+    Args:
+        values: Row of a frame with the columns `name` and `name_paper`.
+        name: Column of our score.
+        best: Best value of either column.
+    """
+    places = decimals(name)
+    ours, paper = values[name], values[f"{name}_paper"]
+    return Number(
+        ours,
+        PERCENT if places == 2 else PAPER_SCORE,
+        paper=paper,
+        compared=True,
+        spread=values.get(f"{name}{SD}", float("nan")),
+        best=round(ours, places) == best[name],
+        paper_best=round(paper, places) == best[f"{name}_paper"],
+    )

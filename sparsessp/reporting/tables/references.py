@@ -1,0 +1,54 @@
+"""R2 by structure of the reference predictions and of TGNet 3-to-2D, and the ceiling that noise sets."""
+
+import pandas as pd
+
+from sparsessp.paper.published import ALL, STRUCTURE_MEAN
+from sparsessp.reporting.document.model import Number, Row, Table, Words, number_column, text_column
+from sparsessp.reporting.results import Results
+from sparsessp.reporting.scores import TGNET, mean
+from sparsessp.reporting.tables.formats import GROUP_NAMES, NO_RESULT, SCORE
+from sparsessp.schema import linear_regression
+from sparsessp.structures import KEYS
+
+_MODELS = {"linear": ("Linear", "regression"), "tgnet": ("TGNet", "3-to-2D"), "ceiling": ("Ceiling",)}
+
+
+def frame(results: Results) -> pd.DataFrame:
+    """Return one row per structure, `all` and `structure_mean`.
+
+    Returns:
+        Columns `linear_ratio2_R2`, `tgnet_ratio2_R2` and so on; with ceilings also `ceiling_R2`, where the test
+        volumes' mix of structures weighs the ceiling of `all`.
+    """
+    groups = [*KEYS, ALL, STRUCTURE_MEAN]
+    found = pd.DataFrame({"structure": groups})
+    for ratio in results.labels.ratios:
+        for model, run in (("linear", linear_regression(ratio)), ("tgnet", f"{TGNET}-r{ratio}")):
+            found[f"{model}_ratio{ratio}_R2"] = [mean(results.summary, run, "R2", group) for group in groups]
+    if results.ceilings is not None:
+        volumes = results.scores.drop_duplicates("volume")["structure"]
+        possible = {key: results.ceilings.get(key, float("nan")) for key in KEYS}
+        possible[ALL] = volumes.map(possible).mean(skipna=False)
+        possible[STRUCTURE_MEAN] = pd.Series([possible[key] for key in volumes.unique()]).mean(skipna=False)
+        found["ceiling_R2"] = [possible[group] for group in groups]
+    return found
+
+
+def table(frame: pd.DataFrame, results: Results) -> Table:
+    """Return the table of the page."""
+    columns = [text_column("Structure")]
+    for name in frame.columns[1:]:
+        model, *ratio = name.removesuffix("_R2").split("_ratio")
+        columns.append(number_column(*_MODELS[model], *(f"r = {text}" for text in ratio)))
+    lines = [
+        Row((Words(GROUP_NAMES[values["structure"]]), *(Number(values[name], SCORE) for name in frame.columns[1:])))
+        for _, values in frame.iterrows()
+    ]
+    labels = results.labels
+    ceiling = " Ceiling: R² of a perfect prediction, since the targets are noisy." if "ceiling_R2" in frame else ""
+    title = "R² by structure of TGNet 3-to-2D and of a per-voxel linear regression on the same sparse brightfield"
+    caption = (
+        f"({labels.setting}). Mean over the test volumes of each structure; All: over all {labels.test}.{ceiling} "
+        f"This table is not in the paper.{NO_RESULT}"
+    )
+    return Table(tuple(columns), tuple(lines), "baseline", title, caption)

@@ -1,0 +1,80 @@
+"""Every run with its scores and the cost of its network."""
+
+import pandas as pd
+
+from sparsessp.config import RATIOS
+from sparsessp.paper.published import ALL, METRICS, STRUCTURE_MEAN, rows
+from sparsessp.reporting.document.model import WHOLE, Code, Number, Row, Table, Words, number_column, text_column
+from sparsessp.reporting.results import Results
+from sparsessp.reporting.scores import mean
+from sparsessp.reporting.tables.formats import SCORE, symbol
+from sparsessp.schema import EXTRA_METRICS
+
+_HEADERS = (*METRICS, "r", "affine R²", "R², structures", "GMACs", "Parameters")
+
+
+def costs(results: Results) -> pd.DataFrame:
+    """Return score and cost of every declared run whose network is known.
+
+    Returns:
+        Columns `experiment`, `method`, `topology`, `ratio`, `standard` (a network of Table 3, at any ratio), `R2`,
+        `gmacs` of one patch, `parameters` of all its networks.
+    """
+    standard = {row.experiment(ratio) for row in rows(3) for ratio in RATIOS}
+    lines = []
+    for name in results.evidence.names:
+        facts = results.evidence.network(name)
+        if facts is None:
+            continue
+        settings = facts["settings"]
+        lines.append(
+            {
+                "experiment": name,
+                **{key: settings[key] for key in ("method", "topology", "ratio")},
+                "standard": name in standard,
+                "R2": mean(results.runs, name, "R2"),
+                "gmacs": facts["gmacs"],
+                "parameters": facts["parameters"] * facts.get("networks", 1),
+            }
+        )
+    columns = ["experiment", "method", "topology", "ratio", "standard", "R2", "gmacs", "parameters"]
+    return pd.DataFrame(lines, columns=columns).astype({"standard": bool})
+
+
+def frame(results: Results) -> pd.DataFrame:
+    """Return every run that has scores, reference predictions too.
+
+    Returns:
+        Columns `experiment`; the paper's metrics, `pearson` and `r2_affine`, mean over test volumes;
+        `structure_mean_R2`; `gmacs` of one patch and `parameters` of the run's own network.
+    """
+    runs = results.runs
+    found = pd.DataFrame({"experiment": list(runs.index)})
+    for metric in (*METRICS, *EXTRA_METRICS):
+        found[metric] = [mean(runs, name, metric, ALL) for name in runs.index]
+    found["structure_mean_R2"] = [mean(runs, name, "R2", STRUCTURE_MEAN) for name in runs.index]
+    known = costs(results).set_index("experiment").reindex(found["experiment"]).reset_index()
+    found["gmacs"], found["parameters"] = known["gmacs"].astype(float), known["parameters"].astype("Int64")
+    return found
+
+
+def table(frame: pd.DataFrame, results: Results) -> Table:
+    """Return the table of the page."""
+    scores = [*METRICS, *EXTRA_METRICS, "structure_mean_R2", "gmacs"]
+    lines = [
+        Row(
+            (
+                Words(Code(row["experiment"])),
+                *(Number(row[name], SCORE) for name in scores),
+                Number(row["parameters"], WHOLE),
+            )
+        )
+        for _, row in frame.iterrows()
+    ]
+    columns = (text_column("Run"), *(number_column(symbol(header)) for header in _HEADERS))
+    labels = results.labels
+    caption = (
+        f"({labels.setting}). Mean over {labels.test} test volumes; structures: mean over structures; affine R² and r "
+        "as above; GMACs of one patch and parameters of the network as built at this scale."
+    )
+    return Table(columns, tuple(lines), "runs", "Every run", caption)
