@@ -32,7 +32,7 @@ from scipy import ndimage
 from pipeline.split_lists import run as split_lists_script
 from sparsessp.data.allencell.archive import LARGEST_BYTES, members
 from sparsessp.data.allencell.catalogue import Preparation
-from sparsessp.data.allencell.fingerprint import describe, fingerprint, published_variance
+from sparsessp.data.allencell.fingerprint import NOISE_KEPT, ceiling, describe, fingerprint, published_variance
 from sparsessp.data.allencell.images import read_image
 from sparsessp.data.allencell.lists import faults, read_list, rows_by_image
 from sparsessp.data.allencell.preparation import prepare, zoom_factors
@@ -584,3 +584,19 @@ def test_from_the_archive_to_prepared_stacks(tmp_path):
             normal = zscore(voxels[channel], name)[0]
             expected = ndimage.zoom(normal, (1, 0.37241, 0.37241), order=3, mode="nearest")
             np.testing.assert_allclose(stack, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("signal", [0.0, 0.3, 0.8, 1.0])
+def test_the_ceiling_follows_from_the_variance_that_the_zoom_leaves(signal):
+    variance = signal + NOISE_KEPT * (1 - signal)
+    assert ceiling(variance) == pytest.approx(signal / variance)
+    assert 0 <= ceiling(variance) <= 1
+
+
+def test_the_ceilings_of_the_papers_targets():
+    found = published_variance().map(ceiling)
+    assert found["desmosome"] == pytest.approx(0.44, abs=0.01) and found["golgi_apparatus"] == pytest.approx(
+        0.52, abs=0.01
+    )
+    assert found["dna"] == pytest.approx(0.79, abs=0.01) and found["mitochondria"] == pytest.approx(0.90, abs=0.01)
+    assert ceiling(0.5) == ceiling(0.0) == 0.0 and ceiling(1.2) <= 1.0

@@ -63,9 +63,9 @@ def put(results, volumes=VOLUMES):
 def load(results, names=RUNS):
     rows = [(name, v, s, 0.8, 0.6, 0.2, 0.5, 0.25) for name in names for v, s in VOLUMES.items()]
     columns = ["experiment", "volume", "structure", "mse", "mae", "r2", "pearson", "r2_affine"]
-    evidence = Evidence(results, (*names, "linear-r1", "linear-r2"), dict(VOLUMES))
+    evidence = Evidence(results, results, (*names, "linear-r1", "linear-r2"), dict(VOLUMES))
     scores, known = pd.DataFrame(rows, columns=columns), dict.fromkeys(STRUCTURES_SHOWN, 0.9)
-    return Results(labels(), declare(*names), scores, evidence, read_profile(None), ceilings=known)
+    return Results(labels(), declare(*names, iterations=10), scores, evidence, read_profile(None), ceilings=known)
 
 
 def texts(figure):
@@ -110,7 +110,7 @@ def test_a_broken_file_is_named(tmp_path):
     (tmp_path / RUNS[2] / "network.json").write_text("{}")
     with pytest.raises(SparseSSPError, match="tgnet-3to2d-prefix-r2/network.json.*'settings'"):
         gallery.images(load(tmp_path))
-    assert Evidence(tmp_path, (), {}).network(RUNS[2]) is None  # not declared, so not looked at
+    assert Evidence(tmp_path, tmp_path, (), {}).network(RUNS[2]) is None  # not declared, so not looked at
 
 
 def test_a_picture_keeps_its_size_and_its_colours():

@@ -23,13 +23,26 @@ from sparsessp.reporting.report import write_report
 from sparsessp.reporting.results import load_results
 from sparsessp.reporting.scores import load_scores, over_seeds, summarise
 from sparsessp.reporting.tables import comparisons, references, structures
+from sparsessp.reporting.tables import runs as all_runs
 from sparsessp.reporting.tables.formats import csv_text
 from sparsessp.structures import KEYS
 
 VOLUMES = [("a-00", KEYS[0]), ("a-01", KEYS[0]), ("b-00", KEYS[1])]
 HEAD = "volume,structure,mse,mae,r2,pearson,r2_affine\n"
 FIGURES = ("claims.svg", "figure4.svg", "spread.svg")
-TABLES = ("baseline", "beyond", "claims", "runs", "table1", "table2", "table3", "table4", "table5", "table6", "table7")
+TABLES = (
+    "claims",
+    "further_scores",
+    "references",
+    "runs",
+    "table1",
+    "table2",
+    "table3",
+    "table4",
+    "table5",
+    "table6",
+    "table7",
+)
 BASE = "multinet-3d-prefix-r1"
 TGNET = "tgnet-3to2d-prefix-r2"
 
@@ -229,6 +242,7 @@ def test_page_makes_the_best_score_bold(tmp_path):
     for name in plan(2):
         put(tmp_path / "results", name, 0.25)
     put(tmp_path / "results", "linear-r2", 0.3)
+    put(tmp_path / "results", "z-profile", 0.2)
     put(tmp_path / "results", "dodnet-3d-prefix-r2", 0.5)
     report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
     text = (tmp_path / "reports" / "README.md").read_text()
@@ -243,7 +257,7 @@ def test_page_makes_the_best_score_bold(tmp_path):
         ".2500 *(.4519)*",
     ]
     assert "None: every declared run has its scores." in text
-    assert "1 of 34 have a higher R² than the linear regression" in text
+    assert "34 of 34 runs have a higher R² than the z-profile" in text
 
 
 def test_every_caption_names_data_and_scale(tmp_path):
@@ -455,3 +469,46 @@ def test_a_users_matplotlib_settings_change_nothing(tmp_path):
         command = [sys.executable, "-c", code, str(tmp_path / name), str(tmp_path / "results"), tests]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(Path(tests).parent), **more})
     assert files(tmp_path / "plain") == files(tmp_path / "odd")
+
+
+def test_the_z_profile_is_the_floor_of_every_run_and_a_dash_where_it_is_missing(tmp_path):
+    put(tmp_path / "results", TGNET, [0.1, 0.3, 0.8])
+    put(tmp_path / "results", "tsns-3d-prefix-r2", 0.1)
+    experiments = declare(TGNET, "tsns-3d-prefix-r2")
+    report(tmp_path / "without", experiments, tmp_path / "results", labels())
+    text = (tmp_path / "without" / "README.md").read_text()
+    assert "– for the z-profile" in text and "higher R² than" not in text and "- `z-profile`: not run" in text
+    assert line(section(text, "Reference predictions"), "All") == ["All", "–", "–", "0.4000"]
+    put(tmp_path / "results", "z-profile", 0.2)
+    report(tmp_path / "with", experiments, tmp_path / "results", labels())
+    text = (tmp_path / "with" / "README.md").read_text()
+    assert "0.2000 for the z-profile" in text and "1 of 2 runs have a higher R² than the z-profile" in text
+    assert line(section(text, "Reference predictions"), "All") == ["All", "0.2000", "–", "0.4000"]
+
+
+def test_what_was_run_says_how_topologies_and_sampling_differ_from_the_paper(tmp_path):
+    put(tmp_path / "results", TGNET, 0.2)
+    epochs = {"3d": 2.0, "2to3d": 6.0, "3to2d": 6.0, "2d": 10.0}
+    report(tmp_path / "a", declare(TGNET), tmp_path / "results", labels(2, 8, epochs=epochs))
+    text = (tmp_path / "a" / "README.md").read_text()
+    assert "2, 6, 6, 10 (1 : 3 : 3 : 5) of 3D" in line(text, "epochs")[1]
+    assert "2, 6, 6, 10 (1 : 3 : 3 : 5) of 3D" in section(text, "Claims")
+    assert "4.64 µm at r = 8 (paper: 2.32 µm), so that" in text
+    report(tmp_path / "b", declare(TGNET), tmp_path / "results", labels(2, 8, voxel_um=(0.29, 0.29, 0.29)))
+    assert "2.32 µm at r = 8 (paper: 2.32 µm) |" in (tmp_path / "b" / "README.md").read_text()
+
+
+def test_training_cost_counts_every_crop_three_times(tmp_path):
+    runs = {**declare(TGNET, iterations=10), **declare("tgnet-2d-prefix-r2", epochs=5), **declare("tsns-3d-prefix-r2")}
+    for name, experiment in runs.items():
+        put(tmp_path, name, 0.2)
+        settings = {key: experiment[key] for key in ("method", "topology", "ratio")}
+        facts = {"settings": settings, "parameters": 10, "gmacs": 1.5, "patch": [16, 128, 128], "shapes": []}
+        (tmp_path / "trained" / name).mkdir(parents=True)
+        (tmp_path / "trained" / name / "network.json").write_text(json.dumps(facts))
+    results = load_results(runs, tmp_path, labels(batch=4, train=20), runs=tmp_path / "trained")
+    found = all_runs.frame(results).set_index("experiment")["training_tmacs"]
+    # A crop of 64 x 64 has a quarter of the patch's voxels.
+    assert found[TGNET] == pytest.approx(3 * 10 * 4 * 1.5 / 4 / 1000)
+    assert found["tgnet-2d-prefix-r2"] == pytest.approx(3 * 5 * 20 * 1.5 / 4 / 1000)
+    assert np.isnan(found["tsns-3d-prefix-r2"])

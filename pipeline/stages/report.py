@@ -14,26 +14,32 @@ from pipeline.plan.data import MicroscopeSource
 from pipeline.plan.grid import as_ratios, as_weights
 from pipeline.plan.params import Params, read_params
 from pipeline.provenance import circumstances, inputs
-from pipeline.stage import DURATIONS, PROFILE, REPORTS, RESULTS, SPLIT, VOLUMES, baseline, clear_failure, failure, main
-from sparsessp.data.allencell.fingerprint import fingerprint
+from pipeline.stage import DURATIONS, PROFILE, REPORTS, RESULTS, RUNS, SPLIT, VOLUMES, clear_failure, failure, main
+from sparsessp.config import TOPOLOGIES
+from sparsessp.data.allencell.fingerprint import ceiling, fingerprint
 from sparsessp.data.samples import read_manifest, read_table
 from sparsessp.reporting.durations import Circumstances
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.report import write_report
 from sparsessp.reporting.results import load_results
+from sparsessp.schema import SCORES_FILE, VOXEL_COLUMNS, Z_PROFILE, linear_regression
 
 
 def labels(params: Params, manifest: pd.DataFrame) -> Labels:
     """What the report has to say about the runs."""
     scale, parts = params.scale, read_table(SPLIT, ("volume", "part"))["part"].value_counts()
-    voxel_z, voxel_y, voxel_x = manifest[["voxel_z_um", "voxel_y_um", "voxel_x_um"]].median()
+    voxel_z, voxel_y, voxel_x = manifest[list(VOXEL_COLUMNS)].median()
+    amounts = {key.removeprefix("topology_"): n for key, n in scale.budget.amount.items()}
+    passes = scale.training.batch / int(parts["train"]) if scale.budget.unit == "iterations" else 1
     return Labels(
         dataset=params.data.name,
         size=params.data.source.size if isinstance(params.data.source, MicroscopeSource) else None,
         simulated=params.data.simulated,
         voxel_um=(voxel_z, voxel_y, voxel_x),
         scale=scale.name,
-        budget={key: f"{n} {scale.budget.unit}" for key, n in scale.budget.amount.items()},
+        budget={key: f"{n} {scale.budget.unit}" for key, n in amounts.items()},
+        epochs={key: n * passes for key, n in amounts.items() if key in TOPOLOGIES},
+        batch=scale.training.batch,
         width_3d=scale.network.width_3d,
         width_2d=scale.network.width_2d,
         repmode_kernel=scale.network.repmode_kernel,
@@ -48,13 +54,23 @@ def labels(params: Params, manifest: pd.DataFrame) -> Labels:
     )
 
 
+def known_ceilings(manifest: pd.DataFrame) -> dict[str, float] | None:
+    """R2 of a perfect prediction by structure: simulated data know it, for real data it is estimated."""
+    if "ceiling" in manifest:
+        return manifest.groupby("structure")["ceiling"].mean().to_dict()
+    if "target_variance" in manifest:
+        return manifest["target_variance"].map(ceiling).groupby(manifest["structure"]).mean().to_dict()
+    return None
+
+
 def reasons(params: Params) -> dict[str, str]:
     """Why runs have no scores, as far as their stages could leave it."""
     stages = {name: (f"train@{name}", f"evaluate@{name}") for name in params.experiments}
-    stages |= {baseline(ratio): (f"baseline@{ratio}",) for ratio in params.ratios}
+    stages |= {linear_regression(ratio): (f"linear_regression@{ratio}",) for ratio in params.ratios}
+    stages[Z_PROFILE] = ("z_profile",)
     found = {}
     for name, names in stages.items():
-        if (RESULTS / name / "scores.csv").exists():
+        if (RESULTS / name / SCORES_FILE).exists():
             clear_failure(*names)  # DVC may have had them in its cache, and run no script that would have said so
         elif (text := failure(*names)) is not None:
             found[name] = text
@@ -66,7 +82,7 @@ def run(arguments: Sequence[str]) -> None:
     argparse.ArgumentParser("python -m pipeline.stages.report", description=__doc__).parse_args(arguments)
     params = read_params()
     manifest = read_manifest(VOLUMES)
-    ceilings = manifest.groupby("structure")["ceiling"].mean().to_dict() if "ceiling" in manifest else None
+    ceilings = known_ceilings(manifest)
     found = None
     if "target_variance" in manifest:
         test = read_table(SPLIT, ("volume", "part")).query("part == 'test'")
@@ -79,6 +95,7 @@ def run(arguments: Sequence[str]) -> None:
         RESULTS,
         labels(params, manifest),
         PROFILE,
+        RUNS,
         ceilings=ceilings,
         fingerprint=found,
         reasons=reasons(params),

@@ -33,23 +33,25 @@ class Evidence:
     """Files of the declared runs.
 
     Attributes:
-        results: Folder with `<name>/` of each run.
+        results: Folder with `<name>/` of each run, as evaluation wrote it.
+        runs: Folder with `<name>/` of each run, as training wrote it.
         names: Declared runs, in order.
         structures: Test volume -> its structure, in order.
     """
 
     results: Path
+    runs: Path
     names: tuple[str, ...]
     structures: dict[str, str]
     _stacks: dict[str, dict[str, np.ndarray]] = field(default_factory=dict, repr=False)
 
     def planes(self, name: str) -> pd.DataFrame | None:
         """Squared error and variation of the target by plane of each test volume."""
-        return self._table(name, PLANES_FILE, PLANE_COLUMNS)
+        return self._table(self.results / name / PLANES_FILE, name, PLANE_COLUMNS)
 
     def history(self, name: str) -> pd.DataFrame | None:
         """Training and validation error at each validation."""
-        return self._table(name, HISTORY_FILE, HISTORY_COLUMNS)
+        return self._table(self.runs / name / HISTORY_FILE, name, HISTORY_COLUMNS)
 
     def network(self, name: str) -> dict[str, Any] | None:
         """Settings, parameters, GMACs and shapes, as `resources.describe` gives them.
@@ -57,7 +59,7 @@ class Evidence:
         Raises:
             SparseSSPError: The file is not such JSON.
         """
-        path = self.results / name / NETWORK_FILE
+        path = self.runs / name / NETWORK_FILE
         if name not in self.names or not path.exists():
             return None
         try:
@@ -92,13 +94,12 @@ class Evidence:
 
     def window_sampling(self, name: str) -> pd.DataFrame | None:
         """R2 of each test volume with the released code's sampling, and how many planes it read."""
-        return self._table(name, WINDOW_SAMPLING_FILE, _WINDOW_SAMPLING)
+        return self._table(self.results / name / WINDOW_SAMPLING_FILE, name, _WINDOW_SAMPLING)
 
     def _read(self, name: str) -> dict[str, np.ndarray]:
         if name not in self._stacks:
             self._stacks[name] = read_examples(self.results / name / EXAMPLES_FILE)
         return self._stacks[name]
 
-    def _table(self, name: str, file: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
-        path = self.results / name / file
+    def _table(self, path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
         return read_table(path, columns) if name in self.names and path.exists() else None

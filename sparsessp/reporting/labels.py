@@ -16,6 +16,8 @@ class Labels(Settings):
     voxel_um: tuple[float, float, float] = Field(description="voxel size z, y, x of the targets")
     scale: str = Field(description="name of the training scale; `paper` is the paper's own")
     budget: dict[str, str] = Field(description="topology or method -> training budget in words")
+    epochs: dict[str, float] = Field(default={}, description="topology -> passes over the training volumes")
+    batch: int = Field(default=8, ge=1, description="crops per training step")
     width_3d: int = Field(ge=1, description="channels of a network's first level where it is 3D; the paper's is 32")
     width_2d: int = Field(ge=1, description="and where it is 2D; the paper's is 32")
     repmode_kernel: int = Field(ge=1, description="largest expert kernel of RepMode, voxels")
@@ -38,6 +40,17 @@ class Labels(Settings):
     def setting(self) -> str:
         """Data and scale, for captions and titles."""
         return f"{self.data}, scale {self.scale}"
+
+    @property
+    def epochs_by_topology(self) -> str:
+        """Passes over the training volumes here and in the paper, which gives the topologies 1 : 3 : 7."""
+        keys = ("3d", "2to3d", "3to2d", "2d")
+        if any(key not in self.epochs for key in keys):
+            return "unknown"
+        here = [self.epochs[key] for key in keys]
+        shares = " : ".join(f"{value / here[0]:.2g}" for value in here)
+        passes = ", ".join(f"{value:.3g}" for value in here)
+        return f"{passes} ({shares}) of 3D, 2-to-3D, 3-to-2D and 2D (paper: 1000, 3000, 3000, 7000; 1 : 3 : 3 : 7)"
 
     def backbone(self, name: str) -> str:
         """Name of a backbone in tables: without DINOv2's weights nothing of DINOv2 is left but its architecture."""

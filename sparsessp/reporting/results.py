@@ -17,7 +17,7 @@ from sparsessp.reporting.evidence import Evidence
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.scores import load_scores, over_seeds, summarise
 from sparsessp.reporting.tables.resources import read_profile, table6
-from sparsessp.schema import linear_regression
+from sparsessp.schema import Z_PROFILE, linear_regression
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Results:
 
 def declared(experiments: Mapping[str, Any], labels: Labels) -> list[str]:
     """Return the names of the runs and reference predictions that a report looks for."""
-    return [*experiments, *(linear_regression(ratio) for ratio in labels.ratios)]
+    return [*experiments, *(linear_regression(ratio) for ratio in labels.ratios), Z_PROFILE]
 
 
 def load_results(
@@ -90,6 +90,7 @@ def load_results(
     folder: Path,
     labels: Labels,
     profile: Path | None = None,
+    runs: Path | None = None,
     **more: Any,
 ) -> Results:
     """Read the results of the declared runs.
@@ -102,6 +103,8 @@ def load_results(
         folder: Folder with `<name>/scores.csv` of each run and what else evaluation wrote there.
         labels: What the captions say about data, scale and budget.
         profile: What the profile stage wrote; without it Table 6 and the timings are dashes.
+        runs: Folder with `<name>/history.csv` and `network.json` of each run, as training wrote them; the same
+            folder by default.
         more: Further attributes of `Results`.
 
     Raises:
@@ -116,5 +119,5 @@ def load_results(
     if volumes != labels.test:
         raise SparseSSPError(f"{folder}: scores are of {volumes} volumes; the data set has {labels.test} test volumes")
     structures = scores.drop_duplicates("volume").set_index("volume")["structure"].to_dict()
-    evidence = Evidence(folder, tuple(names), structures)
+    evidence = Evidence(folder, runs or folder, tuple(names), structures)
     return Results(labels, experiments, scores, evidence, read_profile(profile), **more)

@@ -36,9 +36,9 @@ def frames(results: Results) -> dict[str, pd.DataFrame]:
     """Return the numbers of every table by the name of its file."""
     found = {f"table{number}": comparisons.frame(number, results) for number in comparisons.NUMBERS}
     found["table7"] = structures.frame(results)
-    found["baseline"] = references.frame(results)
+    found["references"] = references.frame(results)
     found["table6"] = resources.table6(results.profile)
-    found["beyond"] = further_scores.frame(results, found["baseline"])
+    found["further_scores"] = further_scores.frame(results, found["references"])
     found["runs"] = runs.frame(results)
     found["claims"] = results.claims
     sampled = window_sampling.frame(results)
@@ -71,8 +71,8 @@ def page(results: Results, tables: Mapping[str, pd.DataFrame], images: dict[str,
     sections += [
         Section("Table 6", (resources.counted_table(tables["table6"]),)),
         Section("Table 7", (structures.table(tables["table7"], results),)),
-        Section("Baseline", (references.table(tables["baseline"], results),)),
-        Section("Beyond the paper's scores", (further_scores.table(tables["beyond"], results),)),
+        Section("Reference predictions", (references.table(tables["references"], results),)),
+        Section("Further scores", (further_scores.table(tables["further_scores"], results),)),
     ]
     if "window_sampling" in tables:
         sections.append(Section("Window-wise sampling", (window_sampling.table(tables["window_sampling"]),)))

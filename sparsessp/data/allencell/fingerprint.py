@@ -11,6 +11,8 @@ from sparsessp.paper.published import load_published
 from sparsessp.structures import KEYS, structure
 
 TOLERANCE = 0.01
+# Share of its variance that white noise keeps when the preparation zooms a z-scored stack in y and x by a cubic spline.
+NOISE_KEPT = 0.764
 
 
 def published_variance() -> pd.Series:
@@ -39,6 +41,23 @@ def fingerprint(samples: pd.DataFrame) -> pd.DataFrame:
     table["published"] = published_variance()[keys].to_numpy()
     table["difference"] = table["variance"] - table["published"]
     return table.assign(within=table["difference"].abs() <= TOLERANCE)
+
+
+def ceiling(variance: float) -> float:
+    """Return the R2 that a perfect prediction of a target would reach, estimated from the target's variance.
+
+    A z-scored target has variance 1 = s + n, signal and noise. The zoom keeps the signal, as far as it is limited by
+    diffraction, but only the share k = 0.764 of white noise, so the prepared target has v = s + k (1 - s). Hence
+    s = (v - k) / (1 - k), and a prediction that is the signal reaches R2 = s / v.
+
+    This is an estimate, not a measurement: it assumes white noise and a signal without fine detail, and it is
+    uncertain where v is close to k. Both shares are limited to 0 to 1.
+
+    Args:
+        variance: Variance of the prepared target.
+    """
+    signal = min(max((variance - NOISE_KEPT) / (1 - NOISE_KEPT), 0.0), 1.0)
+    return min(signal / variance, 1.0) if variance > 0 else 0.0
 
 
 def describe(table: pd.DataFrame) -> str:

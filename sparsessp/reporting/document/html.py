@@ -54,7 +54,8 @@ def html_page(document: Document, files: Mapping[str, bytes]) -> str:
     return Template(assets["html"]).substitute(
         title=escape(document.title),
         contents=contents,
-        opening="\n".join(_block(block, files) for block in document.opening) + "\n",
+        opening="\n".join([f"<h1>{escape(document.title)}</h1>", *(_block(block, files) for block in document.opening)])
+        + "\n",
         sections="\n".join(sections) + "\n",
         style=assets["css"],
         script=assets["js"],

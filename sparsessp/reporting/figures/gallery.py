@@ -14,11 +14,12 @@ from sparsessp.reporting.figures import (
     schematic,
     spread,
     training,
+    training_cost,
 )
 from sparsessp.reporting.figures.drawing import own_settings, render
 from sparsessp.reporting.results import Results
 
-FIGURES = (figure4, claims, montage, figure5, figure6, schematic, planes, cost, training, spread)
+FIGURES = (figure4, claims, montage, figure5, figure6, schematic, planes, cost, training_cost, training, spread)
 _NOTHING = Paragraph("No figure: none of the runs that it shows has results.")
 
 

@@ -12,7 +12,7 @@ from sparsessp.reporting.figures.drawing import canvas, tidy
 from sparsessp.reporting.names import GREY, TOPOLOGIES, TOPOLOGY_COLOURS
 from sparsessp.reporting.results import Results
 from sparsessp.reporting.scores import TGNET, TGNET_3D
-from sparsessp.schema import linear_regression
+from sparsessp.schema import Z_PROFILE, linear_regression
 
 TITLE = "R² by plane"
 FORMAT = "svg"
@@ -30,6 +30,7 @@ def draw(results: Results) -> Figure | None:
             (f"{TGNET_3D}-r{ratio}", {**_style("3d"), "label": "TGNet 3D"}),
             (f"{TGNET}-r{ratio}", {**_style("3to2d"), "label": "TGNet 3-to-2D"}),
             (linear_regression(ratio), {"color": GREY, "marker": "x", "linestyle": ":", "label": "linear regression"}),
+            (Z_PROFILE, {"color": GREY, "marker": "+", "linestyle": "--", "label": "z-profile"}),
         ]
         for name, style in lines:
             planes = evidence.planes(name)
@@ -50,7 +51,7 @@ def draw(results: Results) -> Figure | None:
         panel.set_ylabel("R² of these planes", fontsize=10)
     handles, names = panels[0, 0].get_legend_handles_labels()
     if handles:
-        figure.legend(handles, names, loc="outside upper center", ncols=3, frameon=False, fontsize=10)
+        figure.legend(handles, names, loc="outside upper center", ncols=4, frameon=False, fontsize=10)
     return figure
 
 

@@ -14,7 +14,7 @@ from sparsessp.reporting.results import Results
 from sparsessp.reporting.tables.runs import costs
 
 TITLE = "The networks as built"
-FORMAT = "svg"
+FORMAT = "png"
 
 _PLAIN = "#f4f4f4"
 _FILL = {3: "#fbd9bf", 2: "#c6e2f3"}  # by spatial dimensions: the lighter orange and blue of the other figures

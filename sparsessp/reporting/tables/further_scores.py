@@ -49,4 +49,4 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
         "R² / R² of a perfect prediction, since the targets are noisy. r: Pearson's correlation. Affine R²: R² after "
         f"the best scale and offset of each volume, which forgives wrong brightness and contrast.{NO_RESULT}"
     )
-    return Table(tuple(columns), tuple(lines), "beyond", "Other scores of TGNet 3-to-2D by structure", caption)
+    return Table(tuple(columns), tuple(lines), "further_scores", "Other scores of TGNet 3-to-2D by structure", caption)

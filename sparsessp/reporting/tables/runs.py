@@ -1,16 +1,22 @@
 """Every run with its scores and the cost of its network."""
 
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
 import pandas as pd
 
 from sparsessp.config import RATIOS
-from sparsessp.paper.published import ALL, METRICS, STRUCTURE_MEAN, rows
+from sparsessp.paper.published import ALL, METRICS, STRUCTURE_MEAN
 from sparsessp.reporting.document.model import WHOLE, Code, Number, Row, Table, Words, number_column, text_column
+from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.results import Results
 from sparsessp.reporting.scores import mean
 from sparsessp.reporting.tables.formats import SCORE, symbol
+from sparsessp.reporting.tables.networks import networks
 from sparsessp.schema import EXTRA_METRICS
 
-_HEADERS = (*METRICS, "r", "affine R²", "R², structures", "GMACs", "Parameters")
+_HEADERS = (*METRICS, "r", "affine R²", "R², structures", "GMACs", "Parameters", "Training TMACs")
 
 
 def costs(results: Results) -> pd.DataFrame:
@@ -18,9 +24,9 @@ def costs(results: Results) -> pd.DataFrame:
 
     Returns:
         Columns `experiment`, `method`, `topology`, `ratio`, `standard` (a network of Table 3, at any ratio), `R2`,
-        `gmacs` of one patch, `parameters` of all its networks.
+        `gmacs` of one patch, `parameters` of all its networks, `training_tmacs` of its whole training.
     """
-    standard = {row.experiment(ratio) for row in rows(3) for ratio in RATIOS}
+    standard = {network.experiment(ratio) for network in networks(3, results) for ratio in RATIOS}
     lines = []
     for name in results.evidence.names:
         facts = results.evidence.network(name)
@@ -35,10 +41,25 @@ def costs(results: Results) -> pd.DataFrame:
                 "R2": mean(results.runs, name, "R2"),
                 "gmacs": facts["gmacs"],
                 "parameters": facts["parameters"] * facts.get("networks", 1),
+                "training_tmacs": _training_tmacs(facts, results.experiments[name], results.labels),
             }
         )
-    columns = ["experiment", "method", "topology", "ratio", "standard", "R2", "gmacs", "parameters"]
+    columns = ["experiment", "method", "topology", "ratio", "standard", "R2", "gmacs", "parameters", "training_tmacs"]
     return pd.DataFrame(lines, columns=columns).astype({"standard": bool})
+
+
+def _training_tmacs(facts: Mapping[str, Any], experiment: Mapping[str, Any], labels: Labels) -> float:
+    """Multiply-accumulates of all training steps, in 10^12: forward, and twice as many backward; nan without a budget.
+
+    MACs are counted on a patch and taken to be proportional to its voxels, which holds for convolutions.
+    """
+    if experiment.get("iterations"):
+        crops = experiment["iterations"] * labels.batch
+    elif experiment.get("epochs"):
+        crops = experiment["epochs"] * labels.train
+    else:
+        return float("nan")
+    return 3 * crops * facts["gmacs"] * prod(labels.patch) / prod(facts["patch"]) / 1000
 
 
 def frame(results: Results) -> pd.DataFrame:
@@ -46,7 +67,8 @@ def frame(results: Results) -> pd.DataFrame:
 
     Returns:
         Columns `experiment`; the paper's metrics, `pearson` and `r2_affine`, mean over test volumes;
-        `structure_mean_R2`; `gmacs` of one patch and `parameters` of the run's own network.
+        `structure_mean_R2`; `gmacs` of one patch and `parameters` of the run's network,
+        `training_tmacs` of its whole training.
     """
     runs = results.runs
     found = pd.DataFrame({"experiment": list(runs.index)})
@@ -55,6 +77,7 @@ def frame(results: Results) -> pd.DataFrame:
     found["structure_mean_R2"] = [mean(runs, name, "R2", STRUCTURE_MEAN) for name in runs.index]
     known = costs(results).set_index("experiment").reindex(found["experiment"]).reset_index()
     found["gmacs"], found["parameters"] = known["gmacs"].astype(float), known["parameters"].astype("Int64")
+    found["training_tmacs"] = known["training_tmacs"].astype(float)
     return found
 
 
@@ -67,6 +90,7 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
                 Words(Code(row["experiment"])),
                 *(Number(row[name], SCORE) for name in scores),
                 Number(row["parameters"], WHOLE),
+                Number(row["training_tmacs"], SCORE),
             )
         )
         for _, row in frame.iterrows()
@@ -75,6 +99,7 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
     labels = results.labels
     caption = (
         f"({labels.setting}). Mean over {labels.test} test volumes; structures: mean over structures; affine R² and r "
-        "as above; GMACs of one patch and parameters of the network as built at this scale."
+        "as above; GMACs of one patch and parameters of the network as built at this scale. Training TMACs: 10¹² "
+        "multiply-accumulates of all training steps, forward and backward, counted, not measured."
     )
     return Table(columns, tuple(lines), "runs", "Every run", caption)
