@@ -257,7 +257,7 @@ def test_page_makes_the_best_score_bold(tmp_path):
         ".2500 *(.4519)*",
     ]
     assert "None: every declared run has its scores." in text
-    assert "34 of 34 runs have a higher R² than the z-profile" in text
+    assert "35 of 35 runs have a higher R² than the z-profile" in text
 
 
 def test_every_caption_names_data_and_scale(tmp_path):

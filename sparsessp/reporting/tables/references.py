@@ -55,8 +55,9 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
     ceiling = f" {_ceiling(labels)}" if "ceiling_R2" in frame else ""
     title = "R² by structure of TGNet 3-to-2D and of two reference predictions"
     caption = (
-        f"({labels.setting}). z-profile: each structure's mean training volume along z, which never looks at the image. "
-        "Linear regression: per voxel, on the same sparse brightfield. Mean over the test volumes of each structure; "
+        f"({labels.setting}). z-profile: each structure's mean training volume along z, which never looks at the "
+        "image. Linear regression: per voxel, on the same sparse brightfield. Mean over the test volumes of each "
+        "structure; "
         f"All: over all {labels.test}.{ceiling} This table is not in the paper.{NO_RESULT}"
     )
     return Table(tuple(columns), tuple(lines), "references", title, caption)
