@@ -491,8 +491,8 @@ def test_what_was_run_says_how_topologies_and_sampling_differ_from_the_paper(tmp
     epochs = {"3d": 2.0, "2to3d": 6.0, "3to2d": 6.0, "2d": 10.0}
     report(tmp_path / "a", declare(TGNET), tmp_path / "results", labels(2, 8, epochs=epochs))
     text = (tmp_path / "a" / "README.md").read_text()
-    assert "2, 6, 6, 10 (1 : 3 : 3 : 5) of 3D" in line(text, "epochs")[1]
-    assert "2, 6, 6, 10 (1 : 3 : 3 : 5) of 3D" in section(text, "Claims")
+    assert "3D 2, 2-to-3D 6, 3-to-2D 6, 2D 10, which is 1 : 3 : 3 : 5 (paper" in line(text, "epochs")[1]
+    assert "3D 2, 2-to-3D 6, 3-to-2D 6, 2D 10, which is 1 : 3 : 3 : 5 (paper" in section(text, "Claims")
     assert "4.64 µm at r = 8 (paper: 2.32 µm), so that" in text
     report(tmp_path / "b", declare(TGNET), tmp_path / "results", labels(2, 8, voxel_um=(0.29, 0.29, 0.29)))
     assert "2.32 µm at r = 8 (paper: 2.32 µm) |" in (tmp_path / "b" / "README.md").read_text()

@@ -44,13 +44,12 @@ class Labels(Settings):
     @property
     def epochs_by_topology(self) -> str:
         """Passes over the training volumes here and in the paper, which gives the topologies 1 : 3 : 7."""
-        keys = ("3d", "2to3d", "3to2d", "2d")
-        if any(key not in self.epochs for key in keys):
+        names = {"3d": "3D", "2to3d": "2-to-3D", "3to2d": "3-to-2D", "2d": "2D"}
+        if any(key not in self.epochs for key in names):
             return "unknown"
-        here = [self.epochs[key] for key in keys]
-        shares = " : ".join(f"{value / here[0]:.2g}" for value in here)
-        passes = ", ".join(f"{value:.3g}" for value in here)
-        return f"{passes} ({shares}) of 3D, 2-to-3D, 3-to-2D and 2D (paper: 1000, 3000, 3000, 7000; 1 : 3 : 3 : 7)"
+        here = ", ".join(f"{name} {self.epochs[key]:.3g}" for key, name in names.items())
+        shares = " : ".join(f"{self.epochs[key] / self.epochs['3d']:.2g}" for key in names)
+        return f"{here}, which is {shares} (paper: 1000, 3000, 3000 and 7000, which is 1 : 3 : 3 : 7)"
 
     def backbone(self, name: str) -> str:
         """Name of a backbone in tables: without DINOv2's weights nothing of DINOv2 is left but its architecture."""

@@ -61,6 +61,6 @@ def _caption(results: Results) -> Inline:
         f"({labels.setting}; {labels.test} test volumes). Effect: mean over the comparisons that were run, in R² "
         "unless stated otherwise, positive where the claim is right, with its 95 % interval; ",
         Emphasis("the paper's"),
-        f" is the same in its printed numbers. Epochs, which claims about topologies depend on: "
+        f" is the same in its printed numbers. Claims about topologies depend on their epochs: "
         f"{labels.epochs_by_topology}. {caveat}{RULE}{NO_RESULT}",
     )
