@@ -8,11 +8,8 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
 from sparsessp.reporting.names import GREY
-
-_COLOURS = 256  # of a PNG
 
 
 @contextmanager
@@ -25,7 +22,7 @@ def own_settings() -> Iterator[None]:
         yield
 
 
-def canvas(width: float, height: float, dpi: int = 120) -> Figure:
+def canvas(width: float, height: float, dpi: int = 100) -> Figure:
     """Return an empty white figure; inches."""
     return Figure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
 
@@ -38,14 +35,8 @@ def render(figure: Figure, format: str) -> bytes:
         format: `svg` or `png`.
     """
     buffer = io.BytesIO()
-    if format == "svg":
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        return buffer.getvalue()
-    figure.savefig(buffer, format="raw", dpi="figure")
-    width, height = (int(edge) for edge in figure.bbox.size)
-    pixels = Image.frombytes("RGBA", (width, height), buffer.getvalue()).convert("RGB")
-    image, buffer = pixels.quantize(_COLOURS, dither=Image.Dither.NONE), io.BytesIO()
-    image.save(buffer, format="png", optimize=True)
+    nothing = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+    figure.savefig(buffer, format=format, metadata=nothing[format], dpi="figure")
     return buffer.getvalue()
 
 
