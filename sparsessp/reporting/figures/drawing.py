@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from sparsessp.reporting.names import GREY
 
+_SMALL = {"png": {"pil_kwargs": {"optimize": True}}}  # a page with all figures stays below 1.5 MB
+
 
 @contextmanager
 def own_settings() -> Iterator[None]:
@@ -22,7 +24,7 @@ def own_settings() -> Iterator[None]:
         yield
 
 
-def canvas(width: float, height: float, dpi: int = 100) -> Figure:
+def canvas(width: float, height: float, dpi: int = 80) -> Figure:
     """Return an empty white figure; inches."""
     return Figure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
 
@@ -36,7 +38,7 @@ def render(figure: Figure, format: str) -> bytes:
     """
     buffer = io.BytesIO()
     nothing = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-    figure.savefig(buffer, format=format, metadata=nothing[format], dpi="figure")
+    figure.savefig(buffer, format=format, metadata=nothing[format], dpi="figure", **_SMALL.get(format, {}))
     return buffer.getvalue()
 
 
