@@ -6,6 +6,7 @@ from functools import singledispatch
 from html import escape
 from pathlib import Path
 from string import Template
+from urllib.parse import quote
 
 from sparsessp.reporting.document.model import (
     Bullets,
@@ -33,7 +34,6 @@ from sparsessp.reporting.document.model import (
 
 PAGES = {"results": "index.html", "timings": "timings.html"}
 _ASSETS = Path(__file__).parent / "assets"
-_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 
 
 def html_page(document: Document, files: Mapping[str, bytes]) -> str:
@@ -108,10 +108,17 @@ def _(block: Commands, files: Mapping[str, bytes]) -> str:
 
 @_block.register
 def _(block: Figure, files: Mapping[str, bytes]) -> str:
-    content = b64encode(files[block.file]).decode()
-    source = f"data:{_TYPES[block.file.rsplit('.', 1)[1]]};base64,{content}"
+    source = _data(files[block.file], block.file.rsplit(".", 1)[1])
     image = f'<p><img src="{source}" alt="{escape(block.alternative)}"></p>'
     return f"{image}\n<p>{inline(block.caption)}</p>"
+
+
+def _data(content: bytes, kind: str) -> str:
+    """An image as an address; SVG as text, which is shorter than base64."""
+    if kind == "svg":
+        text = " ".join(content.decode().replace('"', "'").split("\n"))
+        return "data:image/svg+xml," + quote(text, safe=" '/=;,()-.*{}")
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"
 
 
 @_block.register
