@@ -24,7 +24,7 @@ def own_settings() -> Iterator[None]:
         yield
 
 
-def canvas(width: float, height: float, dpi: int = 72) -> Figure:
+def canvas(width: float, height: float, dpi: int = 68) -> Figure:
     """Return an empty white figure; inches."""
     return Figure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
 
