@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline import keeper
 from sparsessp.support import command_line
 from sparsessp.support.files import write_text
-from sparsessp.support.processes import caller, end_with_parent, exclusive_lock
+from sparsessp.support.processes import end_with_parent, exclusive_lock, orphaned
 
 ARTIFACTS = Path("artifacts")
 CODE = ARTIFACTS / "code"
@@ -62,12 +61,9 @@ def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     if not stage:
         command_line.main(run, given)
         return
-    dvc = caller()
-    if dvc is None:
+    if orphaned():
         sys.exit("the DVC that started this stage is gone")
     end_with_parent()
-    LOCKS.mkdir(parents=True, exist_ok=True)
-    keeper.start(Path(os.environ["DVC_ROOT"]), LOCKS.absolute(), dvc)
 
     def noted(given: Sequence[str]) -> None:
         reason = FAILURES / f"{stage}.txt"

@@ -4,8 +4,10 @@
 
 Two clones of this checkout run the same small plan at smoke scale. One runs undisturbed; the other is killed at random
 moments, spread evenly over its stages and what DVC does between them: two times out of three the whole process group,
-else DVC alone, which leaves the stage behind. Each time plain `dvc repro` is started again. At the end both clones
-must hold the same bytes. Nothing of the checkout changes.
+else DVC alone, which leaves the stage behind. Each time plain `dvc repro` is started again. DVC writes dvc.lock in
+place; if a kill leaves a file that DVC refuses to read, the documented remedy is applied, `git checkout dvc.lock`, and
+counted (`lockfiles`); so is the removal of .dvc/tmp/rwlock, as DVC's own message advises (`rwlocks`). At the end both
+clones must hold the same bytes. Nothing in the checkout changes.
 """
 
 import argparse
@@ -43,7 +45,9 @@ MEASURED = ("artifacts/profile", "artifacts/durations", "reports/timings.")
 NOTES = ("artifacts/locks", "artifacts/failures")
 AS_CHAOS = ("-c", "user.name=chaos", "-c", "user.email=chaos")
 _RUNNING = re.compile(r"Running stage '(.+)'")
-_RESUMED = re.compile(r"goes on from iteration")
+_RESUMED = re.compile(r"from iteration \d+")
+_BAD_LOCKFILE = re.compile(r"dvc\.lock' (is invalid|validation failed)")
+_BAD_RWLOCK = re.compile(r"RWLock-file.*(corrupted|format error)|manually remove '.*rwlock'", re.S)
 
 
 @dataclass
@@ -53,6 +57,7 @@ class Tally:
     kills: Counter = field(default_factory=Counter)
     resumed: int = 0
     states: int = 0
+    remedies: Counter = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
 
@@ -162,6 +167,11 @@ def disturb(clone, seconds, kills, rng, say=print):
         tally.resumed += after_kill and (killed or run.process.returncode == 0)
         if killed:
             continue
+        if run.process.returncode and (remedy := mend(clone, "".join(run.said))):
+            tally.remedies[remedy] += 1
+            say(f"{remedy}: the documented remedy applied", flush=True)
+            killed = after_kill
+            continue
         if run.process.returncode:
             tally.faults.append("dvc repro failed:\n" + "".join(run.said[-30:]))
             return tally
@@ -171,6 +181,17 @@ def disturb(clone, seconds, kills, rng, say=print):
         say(f"all stages done, {missing} kills to go: once more from the start", flush=True)
         forget(clone)
         waiting = targets(seconds, missing, rng)
+
+
+def mend(clone, said):
+    """Do what the manual says where DVC refuses a file that a kill cut short; returns which, None if that is not why."""
+    if _BAD_LOCKFILE.search(said):
+        sh(clone, "git", "checkout", "--quiet", "dvc.lock")
+        return "lockfiles"
+    if _BAD_RWLOCK.search(said):
+        (clone / ".dvc/tmp/rwlock").unlink()
+        return "rwlocks"
+    return None
 
 
 def adopt(one, other):
@@ -203,11 +224,16 @@ def sums(clone):
 
 
 def locked(clone):
-    """The outputs in dvc.lock, by stage, but for the measured ones."""
+    """The outputs in dvc.lock of each stage of the plan, but for the measured ones.
+
+    A torn file may still be valid; then it lacks entries of earlier plans, too, which no run brings back.
+    """
+    planned = sh(clone, "dvc", "stage", "list", "--name-only").stdout.split()
     stages = YAML(typ="safe").load(clone / "dvc.lock")["stages"]
     return {
         name: {out["path"]: out.get("md5") for out in entry.get("outs", ()) if not out["path"].startswith(MEASURED)}
         for name, entry in stages.items()
+        if name in planned
     }
 
 
@@ -260,13 +286,18 @@ def main():
     print("\nkills by stage:")
     for stage, count in tally.kills.items():
         print(f"  {count:3d}  {stage}")
-    print(f"trainings that went on from a saved state: {tally.states}")
+    print(f"trainings resumed from a saved state: {tally.states}")
     for fault in tally.faults:
         print(f"MISMATCH {fault}")
-    kills = sum(tally.kills.values())
-    print(
-        f"kills={kills} resumed={tally.resumed} mismatches={len(tally.faults)} seconds={time.monotonic() - start:.0f}"
-    )
+    counts = {
+        "kills": sum(tally.kills.values()),
+        "resumed": tally.resumed,
+        "lockfiles": tally.remedies["lockfiles"],
+        "rwlocks": tally.remedies["rwlocks"],
+        "mismatches": len(tally.faults),
+        "seconds": round(time.monotonic() - start),
+    }
+    print(" ".join(f"{name}={count}" for name, count in counts.items()))
     sys.exit(bool(tally.faults))
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import chaos
 import pytest
-from helpers.checkout import BIN, sh
+from helpers.checkout import BIN, make_clone, sh
 from ruamel.yaml import YAML
 
 # One training of each of two methods, and everything around them.
@@ -62,6 +62,34 @@ def test_three_kills_change_no_byte(undisturbed, tmp_path):
     tally = chaos.disturb(clone, late, 3, random.Random(0), say=lambda *_, **__: None)
     assert sum(tally.kills.values()) == tally.resumed == 3
     assert tally.faults == [] and chaos.differences(reference, clone) == []
+
+
+@pytest.mark.parametrize("kept", (0, 200, 0.5, 0.9))
+def test_a_torn_dvc_lock_that_dvc_refuses_is_checked_out_again(undisturbed, clone, kept):
+    sh(clone, "git", *chaos.AS_CHAOS, "commit", "--quiet", "-am", "results")
+    whole = (clone / "dvc.lock").read_bytes()
+    (clone / "dvc.lock").write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
+    done = sh(clone, "dvc", "repro", ok=False)
+    if done.returncode:  # half a file may be valid; then DVC finds what it lacks in its cache
+        assert chaos.mend(clone, done.stdout + done.stderr) == "lockfiles"
+        assert ran(sh(clone, "dvc", "repro").stdout) == []
+    assert chaos.differences(undisturbed[0], clone) == []
+
+
+def test_a_torn_note_of_dvcs_readers_and_writers_is_removed(clone):
+    (clone / ".dvc/tmp/rwlock").write_text('{"write": {')
+    done = sh(clone, "dvc", "repro", "--force", "--single-item", "check", ok=False)
+    assert chaos.mend(clone, done.stdout + done.stderr) == "rwlocks"
+    sh(clone, "dvc", "repro", "--force", "--single-item", "check")
+
+
+def test_dvcs_locks_for_network_file_systems_are_left_to_dvc(tmp_path):
+    clone = make_clone(tmp_path / "clone")
+    sh(clone, "dvc", "repro", "code")
+    shutil.rmtree(clone / ".dvc" / "tmp")  # DVC's two kinds of locks do not mix
+    sh(clone, "dvc", "config", "--local", "core.hardlink_lock", "true")
+    for _ in range(2):
+        assert ran(sh(clone, "dvc", "repro", "--force", "--single-item", "check").stdout) == ["check"]
 
 
 def test_the_comparison_sees_a_changed_byte_a_missing_file_and_a_lost_entry(undisturbed, clone):

@@ -1,6 +1,5 @@
-"""How stages run: alone, not longer than DVC, with dvc.lock kept whole, and with one line of what went wrong."""
+"""How stages run: one at a time, no longer than DVC, and with a one-line reason when they fail."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,27 +10,8 @@ import psutil
 import pytest
 from helpers.checkout import ROOT, sh
 
-from pipeline import keeper
 from sparsessp.errors import SparseSSPError
 from sparsessp.support import command_line
-
-ENTRY = """\
-  {name}:
-    cmd: python -m pipeline.{name}
-    outs:
-    - path: artifacts/{name}
-      hash: md5
-      md5: 0123456789abcdef0123456789abcdef
-"""
-WHOLE = "schema: '2.0'\nstages:\n" + "".join(ENTRY.format(name=name) for name in ("fetch", "split", "train"))
-
-
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
-    (tmp_path / "dvc.lock").write_text(WHOLE)
-    (tmp_path / "locks").mkdir()
-    return tmp_path
 
 
 def wait_for(condition, seconds=10):
@@ -41,53 +21,8 @@ def wait_for(condition, seconds=10):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("torn", ("", WHOLE[:90], WHOLE[: WHOLE.index("    outs")], WHOLE[:-4], WHOLE[: -len("\n")]))
-def test_a_torn_dvc_lock_is_put_back_once_dvc_is_dead(root, torn):
-    dvc = subprocess.Popen(["sleep", "100"])
-    environment = {"PYTHONPATH": str(ROOT)}
-    script = f"from pathlib import Path; from pipeline import keeper; keeper.start(Path('.'), Path('locks'), {dvc.pid})"
-    for _ in range(2):  # each stage does so; one keeper is enough
-        sh(root, sys.executable, "-c", script, **environment)
-    (root / "dvc.lock").write_text(torn)
-    (root / ".dvc" / "tmp" / "rwlock").write_text('{"write": {')
-    dvc.kill()
-    dvc.wait()
-    wait_for(lambda: (root / "dvc.lock").read_text() == WHOLE and not list((root / "locks").iterdir()))
-    assert not (root / ".dvc" / "tmp" / "rwlock").exists()
-
-
-def test_a_whole_dvc_lock_is_left_alone(root):
-    more = WHOLE + ENTRY.format(name="evaluate")
-    (root / ".dvc" / "tmp" / "dvc.lock.kept").write_text(WHOLE)
-    (root / "dvc.lock").write_text(more)
-    assert keeper.mend(root, since_copy=True) == [] and (root / "dvc.lock").read_text() == more
-    # Fewer stages may be another commit's, unless nobody but DVC can have written them.
-    fewer = "schema: '2.0'\nstages:\n" + ENTRY.format(name="fetch")
-    (root / "dvc.lock").write_text(fewer)
-    assert keeper.mend(root) == [] and (root / "dvc.lock").read_text() == fewer
-    assert keeper.mend(root, since_copy=True) and (root / "dvc.lock").read_text() == WHOLE
-
-
-@pytest.mark.parametrize(("note", "stays"), (({}, True), ({"write": {"a": {"pid": 0, "cmd": "dvc"}}}, False)))
-def test_files_that_dead_processes_claim_are_free_again(root, note, stays):
-    rwlock = root / ".dvc" / "tmp" / "rwlock"
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    for info in note.get("write", {}).values():
-        info["pid"] = dead.pid
-    rwlock.write_text(json.dumps(note))
-    keeper.mend(root)
-    assert rwlock.exists() == stays
-    # Who lives keeps what it claims.
-    living = {"read": {"a": [{"pid": os.getpid(), "cmd": "dvc"}, {"pid": dead.pid, "cmd": "dvc"}]}}
-    rwlock.write_text(json.dumps(living))
-    keeper.mend(root)
-    assert json.loads(rwlock.read_text()) == living
-
-
 def stage(folder, code, shell=False, orphan=False, **environment):
     """Start a stage whose script runs `code`, as DVC would; or as if DVC were gone, in a group of its own."""
-    (folder / ".dvc" / "tmp").mkdir(parents=True, exist_ok=True)
     script = f"import sys, os, time\nfrom pathlib import Path\nfrom pipeline.stage import main\n{code}\nmain(run, [])"
     (folder / "script.py").write_text(script)
     command = [sys.executable, "script.py"]

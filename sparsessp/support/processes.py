@@ -34,16 +34,15 @@ def end_with_parent() -> None:
     Thread(target=wait, daemon=True).start()
 
 
-def caller() -> int | None:
-    """Return the process that started this one, itself or through a shell; None if it is gone.
+def orphaned() -> bool:
+    """Return whether the process that started this one, itself or through a shell, is gone.
 
-    Whoever takes in an orphan has another process group.
+    The process that adopts an orphan belongs to another process group.
     """
-    found = _parents()[-1]
     try:
-        return found if os.getpgid(found) == os.getpgid(0) else None
+        return os.getpgid(_parents()[-1]) != os.getpgid(0)
     except OSError:
-        return None
+        return True
 
 
 def _parents() -> tuple[int, ...]:
