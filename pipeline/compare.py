@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.stage import REPORTS
+from pipeline.paths import REPORTS
 from sparsessp.errors import SparseSSPError
 from sparsessp.reporting.compare import METRICS, SCORES, compare, read_means, read_volumes, text
 from sparsessp.support.command_line import main

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pipeline.paths import SPLIT, VOLUMES
 from pipeline.plan.params import PARAMS, Params
-from pipeline.stage import SPLIT, VOLUMES
 from sparsessp.reporting.document.model import DASH, Code, Inline
 from sparsessp.schema import MANIFEST
 from sparsessp.support.files import sha256

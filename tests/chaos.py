@@ -184,7 +184,7 @@ def disturb(clone, seconds, kills, rng, say=print):
 
 
 def mend(clone, said):
-    """Do what the manual says where DVC refuses a file that a kill cut short; returns which, None if that is not why."""
+    """Apply the documented remedy if DVC refused a file that a kill cut short; returns which file, or None."""
     if _BAD_LOCKFILE.search(said):
         sh(clone, "git", "checkout", "--quiet", "dvc.lock")
         return "lockfiles"

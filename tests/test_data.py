@@ -15,7 +15,7 @@ from sparsessp.data.samples import check_voxels, load_samples, make_views, read_
 from sparsessp.data.splits import PARTS, split
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, read_volume, sparse_view, write_volume, zscore
 from sparsessp.errors import SparseSSPError
-from sparsessp.learning.evaluation import evaluate, linear_baseline, summary
+from sparsessp.learning.evaluation import evaluate, linear_regression, summary
 from sparsessp.learning.metrics import delta_imp, score
 from sparsessp.support.files import atomic_write, sha256
 
@@ -198,13 +198,13 @@ def test_delta_imp_is_the_papers():
     assert delta_imp(0.4693, 0.4337, "r2") == pytest.approx(8.2084, abs=0.01)
 
 
-def test_linear_baseline_is_least_squares():
+def test_linear_regression_is_least_squares():
     sample = make_field(2, ratio=1)
     x, y = sample.view_dHW.astype(float).ravel(), sample.target_DHW.astype(float).ravel()
     slope, offset = np.polyfit(x, y, 1)
-    got = linear_baseline([sample])(sample)
+    got = linear_regression([sample])(sample)
     np.testing.assert_allclose(got.ravel(), slope * x + offset, atol=1e-6)  # float32 inputs
-    found = evaluate(linear_baseline([sample]), [sample], "x", keep=[sample.volume], progress=False)
+    found = evaluate(linear_regression([sample]), [sample], "x", keep=[sample.volume], progress=False)
     assert summary(found.scores)["all"]["r2"] == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2, abs=1e-6)
     assert np.array_equal(found.kept[sample.volume], got)
     assert list(found.planes["plane"]) == list(range(len(sample.target_DHW)))

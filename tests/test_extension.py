@@ -87,7 +87,5 @@ def test_a_method_and_a_backbone_are_one_file_each(tmp_path):
     losses = [float(text) for text in sh(folder, sys.executable, "-c", TRAIN).stdout.split()]
     assert losses[-1] < losses[0]
     # Its list of sources is unchanged by them: no other run's stage would run again.
-    sources = sh(
-        folder, sys.executable, "-c", "from pipeline.stages.code import sources; print(sources('train'))"
-    ).stdout
+    sources = sh(folder, sys.executable, "-c", "from pipeline.sources import sources; print(sources('train'))").stdout
     assert "backbone.py" in sources and "dots" not in sources

@@ -11,10 +11,11 @@ from helpers.checkout import ROOT, make_clone, sh
 from pipeline.compose import compose
 from pipeline.plan.grid import expand
 from pipeline.plan.params import PARAMS, read_params
-from pipeline.stages.code import STAGES, closure, sources
+from pipeline.sources import closure, sources, stages
 from sparsessp.config import BACKBONES, METHODS
 from sparsessp.errors import SparseSSPError
 from sparsessp.paper.published import printed_ratios, rows
+from sparsessp.support.yaml_files import read_yaml
 
 
 def test_params_are_what_conf_composes():
@@ -112,7 +113,7 @@ def test_an_illegal_plan_is_refused():
 
 
 def test_code_lists_hold_every_file_a_stage_imports():
-    for stage in STAGES:
+    for stage in stages():
         # An import from a fresh interpreter must load no project file that the list lacks.
         script = (
             f"import sys, pipeline.stages.{stage}\n"
@@ -124,6 +125,13 @@ def test_code_lists_hold_every_file_a_stage_imports():
     named = {Path(f"sparsessp/networks/methods/{name}.py") for name in METHODS}
     named |= {Path(f"sparsessp/networks/backbones/{name}.py") for name in BACKBONES}
     assert closure(named) - named <= set(sources("train"))
+
+
+def test_the_stages_of_dvc_yaml_are_the_files_of_pipeline_stages():
+    declared = read_yaml(ROOT / "dvc.yaml")["stages"]
+    assert sorted(declared) == stages()
+    for name, stage in declared.items():
+        assert f"python -m pipeline.stages.{name}" in stage.get("do", stage)["cmd"], name
 
 
 def imported(path):

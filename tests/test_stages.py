@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from helpers.checkout import ROOT, sh
+from helpers.checkout import ROOT
 
 from sparsessp.errors import SparseSSPError
 from sparsessp.support import command_line
@@ -23,7 +23,7 @@ def wait_for(condition, seconds=10):
 
 def stage(folder, code, shell=False, orphan=False, **environment):
     """Start a stage whose script runs `code`, as DVC would; or as if DVC were gone, in a group of its own."""
-    script = f"import sys, os, time\nfrom pathlib import Path\nfrom pipeline.stage import main\n{code}\nmain(run, [])"
+    script = f"import sys, os, time\nfrom pathlib import Path\nfrom pipeline.running import main\n{code}\nmain(run, [])"
     (folder / "script.py").write_text(script)
     command = [sys.executable, "script.py"]
     environment = {

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.stage import SPLIT, VOLUMES, views
+from pipeline.paths import SPLIT, VOLUMES, views
 from pipeline.stages import train
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
-from sparsessp.data.samples import MANIFEST, VIEWS
+from sparsessp.schema import MANIFEST, VIEWS
 
 NETWORK = NetworkSettings(method="tgnet", topology="2d", depth=8, width_3d=8, width_2d=8, groups=4)
 TRAINING = TrainingSettings(iterations=2)

@@ -15,8 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.paths import VOLUMES, scratch
 from pipeline.plan.data import KINDS, ArchivesSource, MicroscopeSource
-from pipeline.stage import VOLUMES, main, scratch
+from pipeline.running import main
 from sparsessp.data.allencell import dataset as allencell
 from sparsessp.data.allencell.settings import AcquisitionSettings
 from sparsessp.data.microscope import dataset as microscope

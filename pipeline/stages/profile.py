@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline.stage import PROFILE, main
+from pipeline.paths import PROFILE
+from pipeline.running import main
 from sparsessp.config import ArchitectureSettings, InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.costs.counted import macs, meta_network, module_macs, parameters
 from sparsessp.costs.measured import profile

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from pipeline.paths import DURATIONS, PROFILE, REPORTS, RESULTS, RUNS, SPLIT, VOLUMES
 from pipeline.plan.data import MicroscopeSource
 from pipeline.plan.grid import as_ratios, as_weights
 from pipeline.plan.params import Params, read_params
 from pipeline.provenance import circumstances, inputs
-from pipeline.stage import DURATIONS, PROFILE, REPORTS, RESULTS, RUNS, SPLIT, VOLUMES, clear_failure, failure, main
+from pipeline.running import clear_failure, failure, main
 from sparsessp.config import TOPOLOGIES
 from sparsessp.data.allencell.fingerprint import ceiling, fingerprint
 from sparsessp.data.samples import read_manifest, read_table

@@ -8,7 +8,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.stage import VOLUMES, main, views
+from pipeline.paths import VOLUMES, views
+from pipeline.running import main
 from sparsessp.config import RATIOS
 from sparsessp.data.samples import make_views
 

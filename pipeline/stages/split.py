@@ -10,8 +10,9 @@ Example:
 import sys
 from collections.abc import Sequence
 
+from pipeline.paths import SPLIT, VOLUMES
 from pipeline.plan.data import SplitSettings
-from pipeline.stage import SPLIT, VOLUMES, main
+from pipeline.running import main
 from sparsessp.data.allencell.dataset import LISTS
 from sparsessp.data.allencell.fingerprint import describe, fingerprint
 from sparsessp.data.allencell.lists import read_lists

@@ -4,8 +4,8 @@ Example:
   python -m pipeline.stages.train --method tgnet --topology 3to2d --ratio 2 --depth 16 --width_3d 8 --width_2d 16 \
       --groups 8 --embedding 128 --patch 32 --learning_rate 0.002 --epochs 6 --window 64
 
-Killed, it goes on from its last validation when called again with the same arguments, code and data.
-SPARSESSP_DEVICE chooses the device, SPARSESSP_SCRATCH the folder for unfinished runs (.scratch).
+After a kill it resumes from its last validation when called again with the same arguments, code and data.
+SPARSESSP_DEVICE selects the device, SPARSESSP_SCRATCH the folder of unfinished runs (.scratch).
 """
 
 import hashlib
@@ -18,20 +18,22 @@ from pathlib import Path
 
 import torch
 
-from pipeline.stage import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, main, scratch, views
-from pipeline.stages.code import BACKBONES, METHODS, ROOT, sources
+from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, scratch, views
+from pipeline.running import main
+from pipeline.sources import BACKBONES, METHODS, ROOT, sources
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.costs.counted import describe
-from sparsessp.data.samples import MANIFEST, VIEWS, load_samples, write_table
+from sparsessp.data.samples import load_samples, write_table
 from sparsessp.learning.checkpoints import save_model
 from sparsessp.learning.training import train
+from sparsessp.schema import HISTORY_FILE, MANIFEST, MODEL_FILE, NETWORK_FILE, VIEWS
 from sparsessp.support.command_line import parser, settings
 from sparsessp.support.device import default_device, facts
 from sparsessp.support.files import write_text
 
 
 def state_folder(network: NetworkSettings, *others: TrainingSettings | InferenceSettings) -> Path:
-    """Folder for the state of this run alone: another setting, code, data set, torch, device or clone has another."""
+    """Folder for the state of this run: any other setting, code, data, torch, device or clone has a different one."""
     digest = hashlib.sha256(f"{torch.__version__} {default_device()} {ROOT}".encode())
     for part in (network, *others):
         digest.update(part.model_dump_json().encode())
@@ -43,23 +45,24 @@ def state_folder(network: NetworkSettings, *others: TrainingSettings | Inference
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Train, then write the model, its history, what its network is, and how long it took on what."""
+    """Train, then write the model, its history, a description of its network, and its duration and hardware."""
     options = parser("pipeline.stages.train", __doc__, NetworkSettings, TrainingSettings, InferenceSettings).parse_args(
         arguments
     )
     network, training, inference = (
         settings(model, options) for model in (NetworkSettings, TrainingSettings, InferenceSettings)
     )
-    # Scores of an earlier run of this name: should this one fail, nobody must take them for its own.
+    # Remove the scores of an earlier run of this name: if this run fails, they must not pass for its own.
     shutil.rmtree(RESULTS / network.name, ignore_errors=True)
     samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
     folder = state_folder(network, training, inference)
     model, history, seconds = train(network, training, inference, *samples, folder)
     duration = {"seconds": round(seconds, 3), "finished": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **facts(network)}
-    write_table(RUNS / network.name / "history.csv", history)
-    write_text(RUNS / network.name / "network.json", json.dumps(describe(network, inference.window), indent=1) + "\n")
+    trained = RUNS / network.name
+    write_table(trained / HISTORY_FILE, history)
+    write_text(trained / NETWORK_FILE, json.dumps(describe(network, inference.window), indent=1) + "\n")
     write_text(DURATIONS / f"{network.name}.json", json.dumps(duration, indent=1) + "\n")
-    save_model(RUNS / network.name / "model.pt", model, {"training": training.model_dump()})
+    save_model(trained / MODEL_FILE, model, {"training": training.model_dump()})
     shutil.rmtree(folder)
 
 

@@ -73,7 +73,7 @@ def summary(scores: pd.DataFrame) -> dict:
     }
 
 
-def linear_baseline(train_samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]:
+def linear_regression(train_samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]:
     """Fit each structure's voxels by a line on the brightfield voxel at the same place.
 
     The least any network must beat: it sees the same sparse view, nearest neighbour in z, and no
@@ -97,6 +97,30 @@ def linear_baseline(train_samples: Sequence[Sample]) -> Callable[[Sample], np.nd
         return slope * _repeated(sample) + offset
 
     return predictor
+
+
+def z_profile(train_samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]:
+    """Predict each structure's mean training target at the same relative height, whatever the image.
+
+    Returns:
+        A predictor for `evaluate`.
+    """
+    profiles: dict[str, list[np.ndarray]] = {}
+    for sample in train_samples:
+        profiles.setdefault(sample.structure, []).append(sample.target_DHW.mean((1, 2), np.float64))
+    planes = {key: max(map(len, found)) for key, found in profiles.items()}
+    means = {key: np.mean([_stretched(p, planes[key]) for p in found], axis=0) for key, found in profiles.items()}
+
+    def predictor(sample: Sample) -> np.ndarray:
+        shape = sample.target_DHW.shape
+        return np.broadcast_to(_stretched(means[sample.structure], shape[0])[:, None, None], shape).copy()
+
+    return predictor
+
+
+def _stretched(profile: np.ndarray, planes: int) -> np.ndarray:
+    """A profile along z interpolated to another number of planes."""
+    return np.interp(np.linspace(0, 1, planes), np.linspace(0, 1, len(profile)), profile)
 
 
 def _repeated(sample: Sample) -> np.ndarray:

@@ -1,0 +1,53 @@
+"""How each stage's script is run: under DVC it ends with DVC, runs one at a time, and leaves a reason if it fails."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from pipeline.paths import FAILURES, LOCKS
+from sparsessp.support import command_line
+from sparsessp.support.files import write_text
+from sparsessp.support.processes import end_with_parent, exclusive_lock, orphaned
+
+_UNFINISHED = "started but did not end: killed, or still running"
+
+
+def failure(*stages: str) -> str | None:
+    """Return why the first failed stage among these failed, or None if none did."""
+    for path in (FAILURES / f"{stage}.txt" for stage in stages):
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    return None
+
+
+def clear_failure(*stages: str) -> None:
+    """Forget why these stages failed."""
+    for stage in stages:
+        (FAILURES / f"{stage}.txt").unlink(missing_ok=True)
+
+
+def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
+    """Run a stage's script with these arguments; started by hand, without the rules of DVC's stages."""
+    stage = os.environ.get("DVC_STAGE")
+    if not stage:
+        command_line.main(run, given)
+        return
+    if orphaned():
+        sys.exit("the DVC that started this stage is gone")
+    end_with_parent()
+
+    def noted(given: Sequence[str]) -> None:
+        reason = FAILURES / f"{stage}.txt"
+        # A stage that is killed, for example because memory ran out, cannot write its reason afterwards.
+        write_text(reason, _UNFINISHED)
+        try:
+            run(given)
+        except Exception as error:
+            with suppress(OSError):  # a full disk: report the first error, not this one
+                write_text(reason, command_line.explain(error) or f"{type(error).__name__}: {error}")
+            raise
+        clear_failure(stage)
+
+    with exclusive_lock(LOCKS / stage):
+        command_line.main(noted, given)

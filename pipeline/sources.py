@@ -1,0 +1,54 @@
+"""Which source files a stage runs, found from its imports."""
+
+import ast
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+METHODS = Path("sparsessp/networks/methods")
+BACKBONES = Path("sparsessp/networks/backbones")
+# These stages load methods and backbones by name; dvc.yaml lists the one that a run uses.
+_BY_NAME = dict.fromkeys(("train", "evaluate", "profile"), (METHODS, BACKBONES))
+_STAGES = Path("pipeline/stages")
+
+
+def stages() -> list[str]:
+    """Return the names of the stages, each a script in pipeline/stages."""
+    return sorted(path.stem for path in (ROOT / _STAGES).glob("[!_]*.py"))
+
+
+def imports(source: Path) -> set[Path]:
+    """Return the project's files that `source` imports, relative to the project."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / source).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            # Importing a.b.c also runs a/__init__.py and a/b/__init__.py.
+            found |= {Path(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)}
+            found.add(Path(*parts).with_suffix(".py"))
+    return {path for path in found if (ROOT / path).is_file()}
+
+
+def closure(sources: Iterable[Path]) -> set[Path]:
+    """Return these files and everything they import, directly or not."""
+    seen: set[Path] = set()
+    waiting = set(sources)
+    while waiting:
+        source = waiting.pop()
+        seen.add(source)
+        waiting |= imports(source) - seen
+    return seen
+
+
+def sources(stage: str) -> list[Path]:
+    """Return the files that a stage runs, whatever its arguments, sorted."""
+    # Running a.b.c also runs a/__init__.py and a/b/__init__.py.
+    roots = {Path("pipeline/__init__.py"), _STAGES / "__init__.py", _STAGES / f"{stage}.py"}
+    named = {path.relative_to(ROOT) for folder in _BY_NAME.get(stage, ()) for path in (ROOT / folder).glob("[!_]*.py")}
+    return sorted(closure(roots | named) - named)

@@ -1,0 +1,32 @@
+"""Stage z_profile: score each structure's mean training profile along z, a prediction that never sees the image.
+
+Example:
+  python -m pipeline.stages.z_profile --ratio 2
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pipeline.paths import RESULTS, SPLIT, VOLUMES, views
+from pipeline.results import write_scores
+from pipeline.running import main
+from sparsessp.config import RATIOS
+from sparsessp.data.samples import load_samples
+from sparsessp.learning.evaluation import evaluate, z_profile
+from sparsessp.schema import Z_PROFILE
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Average the training volumes, score the test volumes."""
+    parser = argparse.ArgumentParser("python -m pipeline.stages.z_profile", description=__doc__)
+    parser.add_argument(
+        "--ratio", type=int, choices=RATIOS, required=True, help="any ratio with views; the scores are the same at all"
+    )
+    ratio = parser.parse_args(arguments).ratio
+    train, test = (load_samples(VOLUMES, views(ratio), SPLIT, part) for part in ("train", "test"))
+    write_scores(RESULTS / Z_PROFILE, evaluate(z_profile(train), test, Z_PROFILE))
+
+
+if __name__ == "__main__":
+    main(run, sys.argv[1:])
