@@ -36,7 +36,7 @@ PLAN = (
     "methods=[tgnet,multinet]",
     "structures=[dna,nucleolus]",
     "scale.training.validate_every=1",
-    "scale.budget.amount={3d:12,2d:12,2to3d:12,3to2d:12,multinet:16}",
+    "scale.budget.amount={topology_3d:12,topology_2d:12,topology_2to3d:12,topology_3to2d:12,multinet:16}",
 )
 STARTING = "(dvc starts)"
 # Measured anew by every run: no two give the same bytes.

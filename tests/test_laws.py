@@ -138,26 +138,26 @@ def test_a_name_tells_all_that_an_experiment_varies():
     st.data(),
 )
 def test_a_plan_names_each_run_once_with_its_budget_and_no_other(wanted, ratios, unit, data):
-    budget = {"unit": unit, "amount": {**{key: i for i, key in enumerate(TOPOLOGIES, 1)}, "multinet": 9}}
+    budget = {"unit": unit, "amount": {**{f"topology_{key}": i for i, key in enumerate(TOPOLOGIES, 1)}, "multinet": 9}}
     grid = [
         {key: [value] for key, value in item.model_dump().items() if key not in ("weights", "seed")} for item in wanted
     ]
     for entry in grid:
         if data.draw(st.booleans()):
             del entry["ratio"]
-    planned = expand(ratios, "all", grid, budget)
-    assert planned == expand(ratios, "all", grid + grid, budget)
+    planned = expand(ratios, "all", "all", grid, budget)
+    assert planned == expand(ratios, "all", "all", grid + grid, budget)
     for name, run in planned.items():
         rebuilt = ExperimentSettings(**{key: run[key] for key in ExperimentSettings.model_fields})
         assert rebuilt.name == name and run[unit] == budget["amount"].get(
-            run["method"], budget["amount"][run["topology"]]
+            run["method"], budget["amount"][f"topology_{run['topology']}"]
         )
     asked = [ratios if "ratio" not in entry else entry["ratio"] for entry in grid]
     assert ratios_in_use(planned) == sorted({ratio for of_entry in asked for ratio in of_entry})
     methods = data.draw(st.lists(st.sampled_from(METHODS), min_size=1, unique=True))
     chosen = {name for name, run in planned.items() if run["method"] in methods}
     if chosen:
-        assert set(expand(ratios, methods, grid, budget)) == chosen
+        assert set(expand(ratios, "all", methods, grid, budget)) == chosen
     else:
         with pytest.raises(SparseSSPError, match="no experiment"):
-            expand(ratios, methods, grid, budget)
+            expand(ratios, "all", methods, grid, budget)

@@ -9,10 +9,10 @@ import pytest
 from helpers.checkout import ROOT, make_clone, sh
 
 from pipeline.compose import compose
-from pipeline.plan.grid import expand
+from pipeline.plan.grid import budget_key, expand
 from pipeline.plan.params import PARAMS, read_params
 from pipeline.sources import closure, sources, stages
-from sparsessp.config import BACKBONES, METHODS
+from sparsessp.config import BACKBONES, METHODS, TOPOLOGIES
 from sparsessp.errors import SparseSSPError
 from sparsessp.paper.published import printed_ratios, rows
 from sparsessp.support.yaml_files import read_yaml
@@ -29,7 +29,7 @@ def test_every_scale_plans_the_papers_runs(scale, data, tmp_path):
     path.write_text(compose([f"data={data}", f"scale={scale}", "ratio=[2,4,8]"]))
     names = read_params(path).experiments
     paper = {row.experiment(r) for table in (1, 2, 3, 4, 5, 7) for row in rows(table) for r in printed_ratios(row)}
-    assert paper <= set(names) and len(set(names) - paper) == 2  # the dense views of Figures 4 and 5
+    assert paper <= set(names) and len(set(names) - paper) == 2  # the dense ends of Figure 4's curves
     longer = names["dodnet-2d-prefix-budget200-r2"].model_dump(exclude_none=True)
     for unit in {"epochs", "iterations"} & set(longer):
         assert longer[unit] == 2 * names["dodnet-2d-prefix-r2"].model_dump()[unit]
@@ -39,12 +39,32 @@ def test_every_scale_plans_the_papers_runs(scale, data, tmp_path):
     assert {"tgnet-3to2d-prefix-r8", "dodnet-3to2d-prefix-proj2d-r4", "multinet-3d-prefix-r1"} <= set(names)
 
 
-def test_the_main_plan_is_what_tables_1_to_3_and_7_need(tmp_path):
+@pytest.mark.parametrize("tables", ([1], [2], [3], [4], [5], [7], [1, 2, 3, 7]))
+def test_chosen_tables_are_planned_whole_and_nothing_else_is(tables, tmp_path):
     path = tmp_path / "params.yaml"
-    path.write_text(compose(["plan=main", "ratio=[2,8]"]))
-    needed = {row.experiment(r) for table in (1, 2, 3, 7) for row in rows(table) for r in {*printed_ratios(row)} - {4}}
-    dense = {"repmode-3d-prefix-r1", "tgnet-3to2d-prefix-r1"}  # of Figures 4 and 5
+    path.write_text(compose([f"tables={tables}", "ratio=[2,4,8]"]))
+    needed = {row.experiment(r) for table in tables for row in rows(table) for r in printed_ratios(row)}
+    dense = {"repmode-3d-prefix-r1", "tgnet-3to2d-prefix-r1"} if 7 in tables else set()  # of Figure 4
     assert set(read_params(path).experiments) == needed | dense
+
+
+def test_one_budget_is_overridden_by_itself(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(compose(["scale.budget.amount.topology_2d=121", "ratio=2"]))
+    before, after = read_params(ROOT / PARAMS).experiments, read_params(path).experiments
+    changed = {name for name in after if after[name] != before[name]}
+    flat = {name for name, run in before.items() if run.topology == "2d"}
+    assert changed == flat and after["tgnet-2d-prefix-r2"].iterations == 121
+
+
+def test_a_key_of_a_scale_is_explained_once():
+    folder = ROOT / "pipeline/conf/scale"
+    base = read_yaml(folder / "base.yaml")
+    keys = {key for section in ("network", "training", "inference") for key in base[section]}
+    explained = (folder / "base.yaml").read_text()
+    assert all(f"  {key}: " in explained for key in keys)
+    for path in folder.glob("*.yaml"):
+        assert path.name == "base.yaml" or read_yaml(path)["defaults"][-1] == "_self_", path
 
 
 @pytest.mark.parametrize(
@@ -74,6 +94,12 @@ def test_the_main_plan_is_what_tables_1_to_3_and_7_need(tmp_path):
         ("scale.network.groups=7", "groups"),
         ("structures=null", "structures = None.*golgi_apparatus"),
         ("scale.budget.unit=days", "days.*epochs, iterations"),
+        ("tables=[6]", "tables = 6.*allowed: all, or a list of 1, 2, 3, 4, 5, 7"),
+        ("tables=[two]", "tables = 'two'"),
+        ("scale.inference.window=64", "inference.window = 64 and training.patch = 20.*group norms"),
+        ("+scale.training.epochs=3", "scale.budget"),
+        ("+scale.budget.amount.2d=3", "2d"),
+        ("scale=base", "name"),
         ("plan.grid=[{method:[tgnet]}]", "topology = None.*expected a list"),
         ("plan.grid=[{method:tgnet,topology:['3d']}]", "method = 'tgnet'.*expected a list"),
     ),
@@ -107,9 +133,9 @@ def test_edited_params_are_refused(tmp_path):
 
 
 def test_an_illegal_plan_is_refused():
-    budget = {"unit": "epochs", "amount": dict.fromkeys(("2d", "3d", "2to3d", "3to2d"), 1)}
+    budget = {"unit": "epochs", "amount": dict.fromkeys(map(budget_key, TOPOLOGIES), 1)}
     with pytest.raises(SparseSSPError, match="3D decoder"):
-        expand(2, "all", [{"method": ["tgnet"], "topology": ["3d"], "interpolation": ["none"]}], budget)
+        expand(2, "all", "all", [{"method": ["tgnet"], "topology": ["3d"], "interpolation": ["none"]}], budget)
 
 
 def test_code_lists_hold_every_file_a_stage_imports():

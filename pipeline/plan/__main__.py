@@ -45,7 +45,7 @@ def measure(params: Params, device: torch.device) -> dict[str, float]:
 def text(facts: dict[str, Any], table: pd.DataFrame) -> str:
     """Return the plan as a reader wants it."""
     volumes, training, budget = facts["volumes"], facts["training"], facts["budget"]
-    amounts = ", ".join(f"{key} {n}" for key, n in budget["amount"].items())
+    amounts = ", ".join(f"{key.removeprefix('topology_')} {n}" for key, n in budget["amount"].items())
     lines = [
         f"data      {facts['data']}, {len(facts['structures'])} structures: {volumes['train']} training, "
         f"{volumes['validation']} validation, {volumes['test']} test volumes",

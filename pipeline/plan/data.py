@@ -26,20 +26,20 @@ Structures = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidato
 
 def _file(value: str) -> str:
     if not value.isprintable() or value.startswith("-") or "://" in value:
-        raise ValueError("is no path of a file here; allowed: printable characters, no - in front, no URL")
+        raise ValueError("not a path of a local file; allowed: printable characters, no - in front, no URL")
     return value
 
 
-# They reach stages on command lines, which DVC quotes, and names appear in reports.
+# These reach stages on command lines, which DVC quotes, and names appear in reports.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Title = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]  # for readers, so words may stand apart
+Title = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]  # for readers, so spaces are allowed
 FileName = Annotated[str, AfterValidator(_file)]
 
 
 class MicroscopeSource(Settings):
     """The simulated microscope."""
 
-    kind: Literal["microscope"] = Field(default="microscope", description="what makes the images")
+    kind: Literal["microscope"] = Field(default="microscope", description="kind of source")
     catalogue: FileName = Field(description="catalogue file")
     size: Name = Field(description="one of the catalogue's sizes")
     structures: Structures = Field(default=("all",), description="keys of structures, or all")
@@ -48,14 +48,14 @@ class MicroscopeSource(Settings):
 class ArchivesSource(AcquisitionSettings):
     """A collection of archives of real images."""
 
-    kind: Literal["archives"] = Field(default="archives", description="what makes the images")
-    catalogue: FileName = Field(description="catalogue file; the sums of the archives are kept beside it")
+    kind: Literal["archives"] = Field(default="archives", description="kind of source")
+    catalogue: FileName = Field(description="catalogue file; the checksums of the archives are recorded next to it")
     structures: Structures = Field(default=("all",), description="keys of structures, or all")
 
     @field_validator("archive_base", "list_base", mode="before")
     @classmethod
     def _null(cls, value: Any) -> Any:
-        return None if value == "None" else value  # DVC spells null so on a command line
+        return None if value == "None" else value  # DVC writes null as None on a command line
 
 
 KINDS: dict[str, type[MicroscopeSource] | type[ArchivesSource]] = {
@@ -65,14 +65,16 @@ KINDS: dict[str, type[MicroscopeSource] | type[ArchivesSource]] = {
 
 
 class SplitSettings(Settings):
-    """How the volumes are dealt to training, validation and test."""
+    """How the volumes are assigned to training, validation and test."""
 
-    rule: Rule = Field(default="repmode", description="deal single volumes, as RepMode does, or whole plates: plate")
-    strict: bool = Field(default=False, description="stop if the test targets are not as the paper's")
+    rule: Rule = Field(
+        default="repmode", description="unit of the split: repmode, single volumes, or plate, whole plates"
+    )
+    strict: bool = Field(default=False, description="stop if the variance of the test targets differs from the paper's")
 
 
 class DataParams(Settings):
-    """Where the volumes come from, and how they are dealt."""
+    """Where the volumes come from, and how they are split."""
 
     name: Title
     simulated: bool

@@ -172,6 +172,6 @@ def summary(params: Params, data: Amount) -> dict[str, Any]:
         "structures": list(data.volumes),
         "volumes": {part: data.of(part) for part in PARTS},
         "patch": [scale.network.depth, scale.training.patch, scale.training.patch],
-        "training": scale.training.model_dump(),
+        "training": scale.training.model_dump(exclude_none=True),
         "budget": scale.budget.model_dump(),
     }

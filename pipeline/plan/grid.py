@@ -11,13 +11,14 @@ UNITS = ("epochs", "iterations")
 _AXES = ("method", "topology", "interpolation", "projection", "backbone", "budget_percent", "ratio")
 _DEFAULTS = {"interpolation": ["prefix"], "projection": ["3d"], "backbone": [NATIVE], "budget_percent": [100]}
 _ONLY = "only_ratios"
+_TABLES = "tables"
 
 
 def as_ratios(ratio: Any) -> list[int]:
     """Return the chosen ratio or ratios as a list.
 
     Raises:
-        SparseSSPError: One is not allowed, stands twice, or there is none.
+        SparseSSPError: One is not allowed or is listed twice, or there is none.
     """
     ratios = list(ratio) if isinstance(ratio, Sequence) and not isinstance(ratio, str) else [ratio]
     for value in ratios:
@@ -45,11 +46,28 @@ def as_methods(methods: Any) -> list[str]:
     return chosen
 
 
+def as_tables(tables: Any, grid: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return the chosen tables of the paper as a list.
+
+    Raises:
+        SparseSSPError: The plan has no training for one of them.
+    """
+    known = sorted({table for entry in grid for table in _list(entry, _TABLES, [])})
+    if tables == "all":
+        return known
+    chosen = list(tables) if isinstance(tables, Sequence) and not isinstance(tables, str) else [tables]
+    for value in chosen:
+        if isinstance(value, bool) or value not in known:
+            allowed = f"all, or a list of {', '.join(map(str, known))}"
+            raise SparseSSPError(f"tables = {value!r}: the plan has no training for it; allowed: {allowed}")
+    return chosen
+
+
 def as_seeds(seeds: Any) -> list[int]:
     """Return the chosen seeds.
 
     Raises:
-        SparseSSPError: One is not allowed, stands twice, or there is none.
+        SparseSSPError: One is not allowed or is listed twice, or there is none.
     """
     chosen = list(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else [seeds]
     if not chosen or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in chosen):
@@ -79,6 +97,7 @@ def as_weights(pretrained: Any) -> dict[str, str]:
 
 def expand(
     ratio: Any,
+    tables: Any,
     methods: Any,
     grid: Sequence[Mapping[str, Any]],
     budget: Mapping[str, Any],
@@ -89,11 +108,12 @@ def expand(
 
     Args:
         ratio: Chosen ratio or ratios, for the entries that name none.
+        tables: Chosen tables of the paper, or "all".
         methods: Chosen methods, or "all".
         grid: Entries of lists, see conf/plan/paper.yaml.
-        budget: `unit` (epochs or iterations) and `amount` per topology, or of a method by its name.
-        seeds: Every experiment is trained once with each.
-        pretrained: Weights of the backbones: false, true, or by the backbone's name.
+        budget: `unit` (epochs or iterations) and `amount`, by topology (`topology_2d`) or by method.
+        seeds: Random seeds; every experiment is trained once with each.
+        pretrained: Initial weights of the backbones: false, true, or a mapping by backbone.
 
     Returns:
         Name -> the fields of `ExperimentSettings` and the budget.
@@ -102,41 +122,57 @@ def expand(
         SparseSSPError: A value is not allowed, a combination makes no sense, or nothing is left to run.
     """
     ratios, chosen, weights = as_ratios(ratio), as_methods(methods), as_weights(pretrained)
+    served = as_tables(tables, grid)
     if budget["unit"] not in UNITS:
         raise SparseSSPError(f"scale.budget.unit = {budget['unit']!r} is unknown; allowed: {', '.join(UNITS)}")
     experiments: dict[str, dict[str, Any]] = {}
-    for entry, seed in product(grid, as_seeds(seeds)):
+    wanted = [entry for entry in grid if _TABLES not in entry or set(entry[_TABLES]) & set(served)]
+    for entry, seed in product(wanted, as_seeds(seeds)):
         axes = _axes(entry, ratios)
-        for axis in _AXES:
-            if not isinstance(axes.get(axis), list):
-                raise SparseSSPError(f"plan.grid: {axis} = {axes.get(axis)!r} in {dict(entry)}; expected a list")
         for values in product(*(axes[axis] for axis in _AXES)):
             varied = dict(zip(_AXES, values, strict=True))
             started = weights.get(varied["backbone"], UNTRAINED)
             settings = ExperimentSettings.load({**varied, "weights": started, "seed": seed}, "plan.grid")
             if settings.method in chosen:
-                keys = [key for key in (settings.method, settings.topology) if key in budget["amount"]]
-                if not keys:
-                    raise SparseSSPError(f"scale.budget.amount: key {settings.topology!r} is missing")
-                amount = max(1, round(budget["amount"][keys[0]] * settings.budget_percent / 100))
+                usual = _usual_budget(settings, budget["amount"])
+                amount = max(1, round(usual * settings.budget_percent / 100))
                 experiments[settings.name] = {**settings.model_dump(), budget["unit"]: amount}
     if not experiments:
-        raise SparseSSPError(f"methods = {methods}: the plan has no experiment of these methods")
+        raise SparseSSPError(f"methods = {methods}, tables = {tables}: the plan has no experiment of these")
     return experiments
 
 
-def _axes(entry: Mapping[str, Any], ratios: list[int]) -> dict[str, Any]:
-    """Lists of an entry's values; `only_ratios` says at which of the chosen ratios it exists."""
-    unknown = [key for key in entry if key not in (*_AXES, _ONLY)]
+def budget_key(topology: str) -> str:
+    """Return the key of a topology's budget, which Hydra can parse on a command line."""
+    return f"topology_{topology}"
+
+
+def _usual_budget(settings: ExperimentSettings, amounts: Mapping[str, int]) -> int:
+    """Epochs or iterations of an experiment at 100 percent."""
+    key = settings.method if settings.method in amounts else budget_key(settings.topology)
+    if key not in amounts:
+        raise SparseSSPError(f"scale.budget.amount: key {key!r} is missing")
+    return amounts[key]
+
+
+def _list(entry: Mapping[str, Any], key: str, default: Any) -> list[Any]:
+    value = entry.get(key, default)
+    if not isinstance(value, list):
+        raise SparseSSPError(f"plan.grid: {key} = {value!r} in {dict(entry)}; expected a list")
+    return value
+
+
+def _axes(entry: Mapping[str, Any], ratios: list[int]) -> dict[str, list[Any]]:
+    """Lists of an entry's values, one for each axis of the grid."""
+    allowed = (*_AXES, _ONLY, _TABLES)
+    unknown = [key for key in entry if key not in allowed]
     if unknown:
-        raise SparseSSPError(f"plan.grid: unknown key {unknown[0]!r}; allowed: {', '.join((*_AXES, _ONLY))}")
-    only = entry.get(_ONLY, ratios)
-    if not isinstance(only, list):
-        raise SparseSSPError(f"plan.grid: {_ONLY} = {only!r} in {dict(entry)}; expected a list")
-    values = {key: value for key, value in entry.items() if key != _ONLY}
-    return {**_DEFAULTS, "ratio": [ratio for ratio in ratios if ratio in only], **values}
+        raise SparseSSPError(f"plan.grid: unknown key {unknown[0]!r}; allowed: {', '.join(allowed)}")
+    only = _list(entry, _ONLY, ratios)
+    defaults = {**_DEFAULTS, "ratio": [ratio for ratio in ratios if ratio in only]}
+    return {axis: _list(entry, axis, defaults.get(axis)) for axis in _AXES}
 
 
 def ratios_in_use(experiments: Mapping[str, Mapping[str, Any]]) -> list[int]:
-    """Ratios that some experiment needs a view of, sorted."""
+    """Ratios that at least one experiment needs, sorted."""
     return sorted({experiment["ratio"] for experiment in experiments.values()})

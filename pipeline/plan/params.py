@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.plan.data import DataParams, Name, Structures
-from pipeline.plan.grid import as_methods, as_ratios, as_seeds, expand, ratios_in_use
+from pipeline.plan.grid import budget_key, expand, ratios_in_use
 from sparsessp.config import (
     METHODS,
     TOPOLOGIES,
@@ -25,7 +25,7 @@ PARAMS = Path("params.yaml")
 
 
 class BudgetParams(Settings):
-    """How long to train, per topology; a method named beside them has a budget of its own."""
+    """Length of training, by topology; a method listed as well has its own budget in every topology."""
 
     unit: Literal["epochs", "iterations"]
     amount: dict[str, Annotated[int, Field(ge=1)]]
@@ -33,29 +33,24 @@ class BudgetParams(Settings):
     @field_validator("amount")
     @classmethod
     def _topologies(cls, value: dict[str, int]) -> dict[str, int]:
+        needed = tuple(map(budget_key, TOPOLOGIES))
         for key in value:
-            if key not in (*TOPOLOGIES, *METHODS):
-                raise ValueError(f"unknown key {key!r}; allowed: {', '.join((*TOPOLOGIES, *METHODS))}")
-        for key in TOPOLOGIES:
+            if key not in (*needed, *METHODS):
+                raise ValueError(f"unknown key {key!r}; allowed: {', '.join((*needed, *METHODS))}")
+        for key in needed:
             if key not in value:
-                raise ValueError(f"key {key!r} is missing; needed: {', '.join(TOPOLOGIES)}")
+                raise ValueError(f"key {key!r} is missing; needed: {', '.join(needed)}")
         return value
 
 
-class TrainingParams(Settings):
-    """Training settings but for the budget, which depends on the topology."""
+class TrainingParams(TrainingSettings):
+    """Training settings of a scale; the plan adds the budget."""
 
-    batch: int
-    micro_batch: int | str
-    checkpointing: bool
-    compile: bool
-    patch: int
-    gradient_clip: float
-    learning_rate: float
-    beta2: float
-    schedule: str
-    validate_every: int
-    flip: str
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if self.epochs is not None or self.iterations is not None:
+            raise ValueError("epochs or iterations in scale.training: a scale sets them in scale.budget")
+        return self
 
 
 class ScaleParams(Settings):
@@ -68,9 +63,20 @@ class ScaleParams(Settings):
     inference: InferenceSettings
     budget: BudgetParams
 
+    @model_validator(mode="after")
+    def _same_field(self) -> Self:
+        window, patch = self.inference.window, self.training.patch
+        if window != patch:
+            raise ValueError(
+                f"inference.window = {window} and training.patch = {patch}: they must be equal. In a window of another "
+                "size than the training patch, group norms and pooled statistics differ from those seen in training, "
+                "which halves the scores of 2D networks"
+            )
+        return self
+
 
 class EvaluationParams(Settings):
-    """What is scored besides."""
+    """Optional scores."""
 
     window_sampling: bool
 
@@ -93,6 +99,7 @@ class Params(Settings):
     """The whole of params.yaml."""
 
     ratio: int | list[int]
+    tables: int | str | list[int]
     methods: str | list[str]
     structures: Structures
     seeds: list[int]
@@ -107,39 +114,40 @@ class Params(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         try:
-            as_ratios(self.ratio)
-            as_methods(self.methods)
-            as_seeds(self.seeds)
             budget = self.scale.budget.model_dump()
-            planned = expand(self.ratio, self.methods, self.plan.grid, budget, self.seeds, self.pretrained)
+            grid = self.plan.grid
+            planned = expand(self.ratio, self.tables, self.methods, grid, budget, self.seeds, self.pretrained)
         except SparseSSPError as error:
             raise ValueError(str(error)) from None
         have = {name: item.model_dump(exclude_none=True) for name, item in self.experiments.items()}
         if have != planned or self.ratios != ratios_in_use(planned) or self.structures != self.data.source.structures:
             raise ValueError(
-                "experiments, ratios or data.source.structures are not what ratio, methods, structures, plan and scale "
-                "give; do not edit them: run `python -m pipeline.compose OVERRIDE ...` or `dvc exp run -S OVERRIDE`"
+                "experiments, ratios or data.source.structures do not follow from ratio, tables, methods, structures, "
+                "plan and scale; do not edit them: run `python -m pipeline.compose OVERRIDE ...` or "
+                "`dvc exp run -S OVERRIDE`"
             )
         for item in planned.values():
             self._check_run(item)
         return self
 
     def _check_run(self, item: Mapping[str, Any]) -> None:
-        """Build the settings that this run's stage will be given."""
+        """Build the settings that the stage of this run will receive."""
         budget = {key: item[key] for key in ("epochs", "iterations") if key in item}
         varied = {key: item[key] for key in ExperimentSettings.model_fields}
         try:
             NetworkSettings.load({**self.scale.network.model_dump(), **varied}, "scale.network", strict=True)
-            TrainingSettings.load({**self.scale.training.model_dump(), **budget}, "scale.training", strict=True)
+            TrainingSettings.load(
+                {**self.scale.training.model_dump(exclude_none=True), **budget}, "scale.training", strict=True
+            )
         except SparseSSPError as error:
             raise ValueError(str(error)) from None
 
 
 def parse_params(text: str, source: str) -> Params:
-    """Check the text of params.yaml; `source` is what to call it in an error.
+    """Check the text of params.yaml; `source` names it in errors.
 
     Raises:
-        SparseSSPError: It is no YAML, or holds a key or value that is not allowed.
+        SparseSSPError: It is not YAML, or holds a key or value that is not allowed.
     """
     values = parse_yaml(text, source)
     if not isinstance(values, dict):

@@ -1,11 +1,11 @@
-"""Resolvers that DVC registers before it composes conf/ (DVC wants this folder's name)."""
+"""Resolvers that DVC registers before it composes conf/; DVC requires the name of this folder."""
 
 import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-# DVC runs from its own program, which does not look for packages beside dvc.yaml.
+# DVC's own program does not search the folder of dvc.yaml for packages.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from pipeline.plan.grid import expand, ratios_in_use  # noqa: E402
