@@ -28,7 +28,8 @@ from pathlib import Path
 from threading import Thread
 
 from helpers.checkout import BIN, make_clone, sh
-from ruamel.yaml import YAML
+
+from sparsessp.support.yaml_files import read_yaml
 
 # Small, and saved after each step, so that a kill finds a state to go on from.
 PLAN = (
@@ -229,7 +230,7 @@ def locked(clone):
     A torn file may still be valid; then it lacks entries of earlier plans, too, which no run brings back.
     """
     planned = sh(clone, "dvc", "stage", "list", "--name-only").stdout.split()
-    stages = YAML(typ="safe").load(clone / "dvc.lock")["stages"]
+    stages = read_yaml(clone / "dvc.lock")["stages"]
     return {
         name: {out["path"]: out.get("md5") for out in entry.get("outs", ()) if not out["path"].startswith(MEASURED)}
         for name, entry in stages.items()

@@ -24,7 +24,6 @@ from helpers.archives import (
 )
 from helpers.checkout import ROOT, make_clone, sh
 from helpers.server import Server
-from ruamel.yaml import YAML
 from scipy import ndimage
 
 from pipeline.plan.__main__ import run as plan_script
@@ -36,6 +35,7 @@ from sparsessp.data.allencell.settings import AcquisitionSettings
 from sparsessp.data.volumes import read_volume, zscore
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import sha256
+from sparsessp.support.yaml_files import dump_yaml, read_yaml
 
 PATIENCE = Patience(attempts=3, pause=0.01)
 ZOOM = 0.37241
@@ -67,8 +67,7 @@ def write_catalogue(path, folder, url, voxel_um=VOXEL_UM):
         },
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        YAML().dump(content, file)
+    path.write_text(dump_yaml(content), encoding="utf-8")
     return path
 
 
@@ -146,7 +145,7 @@ def test_a_failing_server_ends_in_a_complete_and_verified_data_set(lab):
     assert volume.notes["recorded_voxel_um"] == "0.29 x 0.108 x 0.108 (of the file)"
     for file in lab.server.folder.glob("*.csv"):
         assert (lab.out / "lists" / file.name).read_bytes() == file.read_bytes()
-    assert sorted(YAML().load(lab.catalogue.with_suffix(".lock"))) == [f"{name}.tar.gz" for name in IMAGES]
+    assert sorted(read_yaml(lab.catalogue.with_suffix(".lock"))) == [f"{name}.tar.gz" for name in IMAGES]
     assert lab.left(lab.scratch / "archives") == []  # they are deleted once they are read
     asked = len(lab.asked())
     lab.acquire()
@@ -181,9 +180,9 @@ def test_a_bad_archive_is_named_and_nothing_of_it_stays(lab, conduct, says):
 
 
 def test_a_bad_archive_gives_way_to_a_mirror(lab):
-    catalogue = YAML().load(lab.catalogue)
+    catalogue = read_yaml(lab.catalogue)
     catalogue["archives"]["fibrillarin"]["mirrors"] = [f"{lab.server.url}/mirror.tar.gz"]
-    YAML().dump(catalogue, lab.catalogue)
+    lab.catalogue.write_text(dump_yaml(catalogue))
     archive = lab.server.folder / "fibrillarin.tar.gz"
     (lab.server.folder / "mirror.tar.gz").write_bytes(archive.read_bytes())
     archive.write_bytes(archive.read_bytes()[:-2000])  # whole as far as the server can tell

@@ -14,7 +14,6 @@ import pytest
 from helpers.server import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from sparsessp.data.allencell import download
 from sparsessp.data.allencell.catalogue import SETS, load_catalogue
@@ -22,6 +21,7 @@ from sparsessp.data.allencell.download import Fetched, Patience, Pin, remote_siz
 from sparsessp.data.allencell.lock import Lock
 from sparsessp.errors import SparseSSPError
 from sparsessp.structures import KEYS
+from sparsessp.support.yaml_files import dump_yaml, read_yaml
 
 CATALOGUE = Path(__file__).parents[1] / "data" / "allencell.yaml"
 NAME = "tom20.tar.gz"
@@ -101,11 +101,10 @@ def test_another_base_replaces_the_catalogues_sources(base, said):
 
 
 def _changed(tmp_path, change):
-    yaml = YAML()
-    values = yaml.load(CATALOGUE)
+    values = read_yaml(CATALOGUE)
     change(values)
     path = tmp_path / "mine.yaml"
-    yaml.dump(values, path)
+    path.write_text(dump_yaml(values))
     return path
 
 

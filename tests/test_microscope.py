@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
 
 from sparsessp.data.microscope.dataset import COLUMNS, Catalogue, Size, acquire, load_catalogue, take
 from sparsessp.data.microscope.montage import CATALOGUE
@@ -16,6 +15,7 @@ from sparsessp.data.microscope.shapes import random_walks
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, read_volume
 from sparsessp.errors import SparseSSPError
 from sparsessp.structures import KEYS
+from sparsessp.support.yaml_files import dump_yaml, read_yaml
 
 TINY, SMALL = (16, 32, 32), (48, 64, 64)
 
@@ -140,14 +140,13 @@ def test_acquire_refuses_nonsense_and_writes_nothing(catalogue, tmp_path, change
     ],
 )
 def test_catalogue_names_the_fault(tmp_path, keys, value, said):
-    yaml = YAML()
-    values = yaml.load(CATALOGUE)
+    values = read_yaml(CATALOGUE)
     place = values
     for key in keys[:-1]:
         place = place[key]
     place[keys[-1]] = value
     path = tmp_path / "bad.yaml"
-    yaml.dump(values, path)
+    path.write_text(dump_yaml(values))
     with pytest.raises(SparseSSPError, match=rf"bad\.yaml: .*{said}"):
         load_catalogue(path)
 

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import torch
 from helpers.checkout import ROOT
-from ruamel.yaml import YAML
 from test_reporting import TGNET, labels, line, plan, put, report
 
 from sparsessp.config import TOPOLOGIES, NetworkSettings, TrainingSettings
@@ -22,6 +21,7 @@ from sparsessp.paper.published import published, rows
 from sparsessp.reporting.tables.resources import read_profile, table6, timings
 from sparsessp.schema import MEASURED_COLUMNS, PROFILE_COLUMNS
 from sparsessp.support.device import machine
+from sparsessp.support.yaml_files import read_yaml
 
 TINY = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "repmode_kernel": 3}
 
@@ -133,7 +133,7 @@ def test_a_profile_that_lacks_a_column_is_named(tmp_path):
 
 
 def test_the_stage_depends_on_the_methods_it_measures():
-    deps = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["profile"]["deps"]
+    deps = read_yaml(ROOT / "dvc.yaml")["stages"]["profile"]["deps"]
     methods = {f"sparsessp/networks/methods/{row.settings(2).method}.py" for row in rows(6)}
     assert {dep for dep in deps if "/methods/" in dep} == methods
     backbones = {f"sparsessp/networks/backbones/{row.settings(2).backbone}.py" for row in rows(6)}

@@ -8,7 +8,8 @@ import subprocess
 import chaos
 import pytest
 from helpers.checkout import BIN, make_clone, sh
-from ruamel.yaml import YAML
+
+from sparsessp.support.yaml_files import dump_yaml, read_yaml
 
 # One training of each of two methods, and everything around them.
 PLAN = (
@@ -97,9 +98,9 @@ def test_the_comparison_sees_a_changed_byte_a_missing_file_and_a_lost_entry(undi
     assert chaos.differences(reference, clone) == []
     (clone / "reports" / "metrics.json").write_text("{}")
     (clone / "artifacts" / "split.csv").unlink()
-    lock = YAML(typ="safe").load(clone / "dvc.lock")
+    lock = read_yaml(clone / "dvc.lock")
     del lock["stages"][TRAININGS[0]]
-    YAML(typ="safe").dump(lock, clone / "dvc.lock")
+    (clone / "dvc.lock").write_text(dump_yaml(lock))
     told = "\n".join(chaos.differences(reference, clone))
     assert "metrics.json" in told and "split.csv" in told and TRAININGS[0] in told
 
@@ -181,13 +182,13 @@ def test_a_full_and_a_read_only_cache_are_named_and_room_or_right_is_enough(undi
     ),
 )
 def test_params_run_no_commands(clone, key, value):
-    path, yaml = clone / "params.yaml", YAML()  # which keeps the order of keys, by which DVC knows a command again
-    params = yaml.load(path)
+    path = clone / "params.yaml"
+    params = read_yaml(path)
     *folders, last = key.split(".")
     place = params
     for name in folders:
         place = place[name]
     place[last] = value
-    yaml.dump(params, path)
+    path.write_text(dump_yaml(params))
     assert sh(clone, "dvc", "repro", "--keep-going", ok=False).returncode != 0
     assert not list(clone.rglob("trace"))

@@ -67,9 +67,7 @@ KINDS: dict[str, type[MicroscopeSource] | type[ArchivesSource]] = {
 class SplitSettings(Settings):
     """How the volumes are assigned to training, validation and test."""
 
-    rule: Rule = Field(
-        default="repmode", description="unit of the split: repmode, single volumes, or plate, whole plates"
-    )
+    rule: Rule = Field(default="repmode", description="unit of the split: repmode (volumes) or plate")
     strict: bool = Field(default=False, description="stop if the variance of the test targets differs from the paper's")
 
 

@@ -1,11 +1,12 @@
-"""Catalogues: settings that are kept in a YAML file, and are part of the data."""
+"""YAML files, read as YAML 1.2 without objects, and catalogues: settings kept in such a file."""
 
+import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import yaml
 from pydantic import BeforeValidator, Field
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from sparsessp.config import Settings, shown
 from sparsessp.errors import SparseSSPError
@@ -14,19 +15,76 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def as_tuple(value: Any) -> Any:
-    """Turn a list into a tuple; YAML knows no tuples, and strict settings take no list for one."""
+    """Turn a list into a tuple: YAML has no tuples, and strict settings refuse a list in place of one."""
     return tuple(value) if isinstance(value, list) else value
 
 
 Micrometres = Annotated[float, Field(gt=0)]
 Vector = Annotated[tuple[Micrometres, Micrometres, Micrometres], BeforeValidator(as_tuple)]
 
+# Plain text that is not a string, as YAML 1.2 has it: 1e-4 is a number; yes, 12:30 and 2024-01-31 are strings.
+_PLAIN = {
+    "null": (r"~|null|Null|NULL|", "~nN\0"),
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    "merge": (r"<<", "<"),
+}
+_RESOLVERS: dict[str | None, list[tuple[str, re.Pattern[str]]]] = {}
+for _name, (_pattern, _first) in _PLAIN.items():
+    for _character in _first:
+        _found = (f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"))
+        _RESOLVERS.setdefault(_character.replace("\0", ""), []).append(_found)
+_READ_TAGS = {f"tag:yaml.org,2002:{name}" for name in (*_PLAIN, "str", "seq", "map")}
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML's safe loader; refuses a key that is listed twice."""
+
+    yaml_implicit_resolvers = _RESOLVERS
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node.tag not in _READ_TAGS:
+            raise yaml.constructor.ConstructorError(None, None, f"the tag {node.tag!r} is not allowed", node.start_mark)
+        return super().construct_object(node, deep=deep)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            name = self.construct_object(key, deep=True)
+            if isinstance(name, Hashable) and name in seen:
+                mark = key.start_mark
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is listed twice", mark)
+            seen |= {name} if isinstance(name, Hashable) else set()
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        text = self.construct_scalar(node)
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)  # 010 is ten
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper; quotes the strings that `_Loader` would not read as strings."""
+
+    yaml_implicit_resolvers = _RESOLVERS
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
 
 def read_yaml(path: Path) -> Any:
     """Return what a YAML file holds.
 
     Raises:
-        SparseSSPError: The file is missing or no YAML.
+        SparseSSPError: The file is missing or not YAML.
     """
     try:
         return parse_yaml(path.read_text(encoding="utf-8"), str(path))
@@ -40,19 +98,25 @@ def parse_yaml(text: str, source: str) -> Any:
     """Return what a YAML text from `source` holds: plain values, never objects that a tag asks for.
 
     Raises:
-        SparseSSPError: It is no YAML.
+        SparseSSPError: It is not YAML, a key is listed twice or a tag asks for an object.
     """
     try:
-        return YAML(typ="safe").load(text)
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: such as a date with a 13th month
-        raise SparseSSPError(f"{source}: no valid YAML ({' '.join(str(error).split())})") from None
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as `!!int x`
+        message = " ".join(str(error).replace('"<unicode string>"', source).split())
+        raise SparseSSPError(f"{source}: no valid YAML ({message})") from None
+
+
+def dump_yaml(value: Any) -> str:
+    """Return plain values as YAML text, keys in the given order and the innermost collections on one line each."""
+    return yaml.dump(value, Dumper=_Dumper, default_flow_style=None, width=4096, sort_keys=False, allow_unicode=True)
 
 
 def read_catalogue(model: type[AnySettings], path: Path) -> AnySettings:
     """Read and check a catalogue.
 
     Raises:
-        SparseSSPError: The file is missing or no YAML, or a key or value is not allowed; the message
+        SparseSSPError: The file is missing or not YAML, or a key or value is not allowed; the message
             names the file, the key, the value and what is allowed.
     """
     values = read_yaml(path)

@@ -1,18 +1,16 @@
 """Sums of files whose sources publish none: recorded at the first download, checked ever after."""
 
-import io
 import threading
 from pathlib import Path
 
 from pydantic import Field
-from ruamel.yaml import YAML
 
 from sparsessp.config import Settings, shown
 from sparsessp.data.allencell.catalogue import Sum
 from sparsessp.data.allencell.download import Fetched, Pin
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import write_text
-from sparsessp.support.yaml_files import read_yaml
+from sparsessp.support.yaml_files import dump_yaml, read_yaml
 
 _HEAD = """\
 # Sums of the archives as they were first downloaded; every later download must be the same.
@@ -57,11 +55,7 @@ class Lock:
                     f"{fetched.path}: the sha256 of {name} is {found.sha256}, recorded is {known.sha256} "
                     f"({self.path}; to accept a new release, delete the line of {name} there)"
                 )
-            yaml = YAML(typ="safe")
-            yaml.default_flow_style, yaml.width = None, 4096  # an entry is one line
-            text = io.StringIO()
-            yaml.dump({name: entries[name].model_dump() for name in sorted(entries)}, text)
-            write_text(self.path, _HEAD + text.getvalue())
+            write_text(self.path, _HEAD + dump_yaml({name: entries[name].model_dump() for name in sorted(entries)}))
 
     def _read(self) -> dict[str, _Entry]:
         values = read_yaml(self.path) if self.path.exists() else None
