@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, lr_scheduler
@@ -160,6 +159,12 @@ def is_stable(loss: float) -> bool:
     return math.isfinite(loss) and loss <= _EXPLODED
 
 
+def _compile_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of torch.compile; importing them takes as long as importing torch, so only if it was used."""
+    module = sys.modules.get("torch._dynamo.exc")
+    return (module.TorchDynamoException,) if module else ()
+
+
 class _Run:
     """One network on its way through its budget."""
 
@@ -245,7 +250,7 @@ class _Run:
                 return train_step(
                     self.stepped, self.optimiser, view, target, task, self.micro_batch, self.training.gradient_clip
                 )
-            except TorchDynamoException as error:
+            except _compile_errors() as error:
                 tqdm.write(
                     f"{self.network.settings.name}: torch.compile failed, goes on without it "
                     f"({str(error).strip().splitlines()[0]})",
