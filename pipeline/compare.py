@@ -1,14 +1,13 @@
-"""Compare two reports: which runs changed, and whether the change is outside noise.
+"""Compare two reports: which runs changed, and whether the change exceeds noise.
 
-A and B are folders of reports or git revisions of this repository, whose reports/ is meant.
+A and B are each a folder of a report, or a git revision of this repository, whose reports/ is compared.
 
 Examples:
-  python -m pipeline.compare HEAD                     the committed report, and the one here
+  python -m pipeline.compare HEAD                     the committed report and the current one
   python -m pipeline.compare HEAD~1 HEAD --all
   python -m pipeline.compare ../other/reports reports --json
 """
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.commands import command
 from pipeline.paths import REPORTS
 from sparsessp.errors import SparseSSPError
 from sparsessp.reporting.compare import METRICS, SCORES, compare, read_means, read_volumes, text
@@ -54,11 +54,16 @@ def read(side: str) -> tuple[dict[str, float], pd.DataFrame | None]:
 
 def run(arguments: Sequence[str]) -> None:
     """Compare, then print."""
-    parser = argparse.ArgumentParser("python -m pipeline.compare", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command("compare", __doc__)
     parser.add_argument("a", metavar="A", help="folder of a report, or git revision")
-    parser.add_argument("b", metavar="B", nargs="?", default=str(REPORTS), help="the same (default %(default)s)")
-    parser.add_argument("--all", action="store_true", help="list runs that are the same too")
+    parser.add_argument(
+        "b",
+        metavar="B",
+        nargs="?",
+        default=str(REPORTS),
+        help="as A (default %(default)s)",
+    )
+    parser.add_argument("--all", action="store_true", help="also list unchanged runs")
     parser.add_argument("--json", action="store_true", help="print a JSON list of all runs")
     options = parser.parse_args(arguments)
     (a, a_volumes), (b, b_volumes) = read(options.a), read(options.b)

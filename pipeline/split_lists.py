@@ -1,16 +1,16 @@
-"""Write the split of image lists as lists: OUT/SET/train.csv, val.csv and test.csv.
+"""Split image lists into training, validation and test lists: OUT/SET/train.csv, val.csv and test.csv.
 
-Any of the twelve lists will do; the rows of dna are drawn from the sets that are there.
+Any of the twelve lists can be left out; the rows of dna are drawn from the sets given.
 
 Example:
   python -m pipeline.split_lists --csv-dir lists --out split
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.commands import command
 from sparsessp.data.allencell.catalogue import SETS
 from sparsessp.data.allencell.lists import faults, read_lists
 from sparsessp.data.samples import write_table
@@ -23,13 +23,14 @@ FILES = dict(zip(PARTS, ("train.csv", "val.csv", "test.csv"), strict=True))
 
 def run(arguments: Sequence[str]) -> None:
     """Split the lists."""
-    parser = argparse.ArgumentParser(
-        "python -m pipeline.split_lists", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--csv-dir", type=Path, required=True, help="folder with the lists, SET.csv each")
+    parser = command("split_lists", __doc__)
+    parser.add_argument("--csv-dir", type=Path, required=True, help="folder with the lists, one SET.csv for each set")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument(
-        "--rule", choices=RULES, default=RULES[0], help="deal single images, or whole plates (default %(default)s)"
+        "--rule",
+        choices=RULES,
+        default=RULES[0],
+        help="unit: repmode (images) or plate (default %(default)s)",
     )
     options = parser.parse_args(arguments)
     lists = read_lists(options.csv_dir)

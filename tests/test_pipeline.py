@@ -2,13 +2,15 @@
 
 import ast
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 from helpers.checkout import ROOT, make_clone, sh
 
-from pipeline.compose import compose
+from pipeline.environment import VARIABLES
+from pipeline.plan.composing import compose
 from pipeline.plan.grid import budget_key, expand
 from pipeline.plan.params import PARAMS, read_params
 from pipeline.sources import closure, sources, stages
@@ -158,6 +160,24 @@ def test_the_stages_of_dvc_yaml_are_the_files_of_pipeline_stages():
     assert sorted(declared) == stages()
     for name, stage in declared.items():
         assert f"python -m pipeline.stages.{name}" in stage.get("do", stage)["cmd"], name
+
+
+@pytest.mark.parametrize("name", ("compose", "plan", "compare", "split_lists"))
+def test_the_help_of_a_command_has_examples_and_every_environment_variable(name):
+    text = sh(ROOT, sys.executable, "-m", f"pipeline.{name}", "--help").stdout
+    assert f"python -m pipeline.{name} " in text and "Example" in text
+    assert all(f"  {variable} " in text for variable in VARIABLES)
+
+
+def test_every_environment_variable_is_listed_once_and_explained_on_one_page():
+    used = set()
+    for folder in ("pipeline", "sparsessp"):
+        for path in (ROOT / folder).rglob("*.py"):
+            used |= set(re.findall(r"SPARSESSP_[A-Z]+(?:_[A-Z]+)*", path.read_text()))
+    assert used == set(VARIABLES)
+    page = (ROOT / "docs/environment.md").read_text().replace("`", "")
+    for name, (meaning, default) in VARIABLES.items():
+        assert f"| {name} | {meaning} | {default} |" in page
 
 
 def imported(path):

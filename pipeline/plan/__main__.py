@@ -1,4 +1,4 @@
-"""Print the plan before it is run: trainings, iterations, estimated hours and disk.
+"""Print the plan before it is run: trainings, iterations, estimated hours and disk space.
 
 The hours come from the speed of each network, measured now on the default device (SPARSESSP_DEVICE): on CUDA
 with the plan's own batches, on a CPU with one small crop, scaled by the number of voxels.
@@ -9,7 +9,6 @@ Examples:
   python -m pipeline.plan --no-measure
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from pipeline.compose import compose
+from pipeline.commands import command
+from pipeline.plan.composing import compose
 from pipeline.plan.estimate import amount, disk, grouped, network_settings, runs, summary
 from pipeline.plan.params import Params, parse_params
 from sparsessp.costs.counted import step_seconds
@@ -79,13 +79,11 @@ def text(facts: dict[str, Any], table: pd.DataFrame) -> str:
 
 def run(arguments: Sequence[str]) -> None:
     """Compose, estimate, print."""
-    parser = argparse.ArgumentParser(
-        "python -m pipeline.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command("plan", __doc__)
     parser.add_argument("--scale", help="scale, such as paper")
-    parser.add_argument("--data", help="data set: synthetic or allencell")
+    parser.add_argument("--data", help="dataset: synthetic or allencell")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra override, such as ratio=8")
-    parser.add_argument("--no-measure", action="store_true", help="leave out the hours")
+    parser.add_argument("--no-measure", action="store_true", help="do not measure, and leave out the hours")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_intermixed_args(arguments)
     overrides = [f"{key}={getattr(options, key)}" for key in ("scale", "data") if getattr(options, key)]

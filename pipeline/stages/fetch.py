@@ -1,12 +1,10 @@
-"""Stage fetch: acquire and prepare the volumes of a data set, one OME-TIFF each.
+"""Stage fetch: acquire and prepare the volumes of a dataset, one OME-TIFF each.
 
 Examples:
   python -m pipeline.stages.fetch --kind microscope --catalogue data/synthetic.yaml --size small
   python -m pipeline.stages.fetch --kind archives --catalogue data/allencell.yaml --structures nucleolus --accept_terms
 
-`--kind archives --help` lists the options of archives. They need room in SPARSESSP_SCRATCH (.scratch), where
-interrupted work waits; SPARSESSP_DOWNLOADS archives are fetched side by side (1). SPARSESSP_ARCHIVE_BASE and
-SPARSESSP_LIST_BASE stand for --archive_base and --list_base, and win over them.
+`--kind archives --help` lists the options of archives; docs/environment.md lists the environment variables.
 """
 
 import argparse
@@ -41,12 +39,12 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _here(chosen: ArchivesSource) -> AcquisitionSettings:
-    """The settings, with what this machine's environment says."""
+    """The settings, overridden by the environment variables."""
     values = {key: getattr(chosen, key) for key in AcquisitionSettings.model_fields}
     for key in ("archive_base", "list_base"):
         name = f"SPARSESSP_{key.upper()}"
         if os.environ.get(name):
-            AcquisitionSettings.load({key: os.environ[name]}, name)  # names the variable if it is wrong
+            AcquisitionSettings.load({key: os.environ[name]}, name)  # an error names the variable
             values[key] = os.environ[name]
     return AcquisitionSettings.load(values, "arguments")
 
