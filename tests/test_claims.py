@@ -11,6 +11,7 @@ from sparsessp.paper.published import published, rows
 from sparsessp.reporting.bootstrap import Bootstrap, holm, interval, setting
 from sparsessp.reporting.claims import CLAIMS, COLUMNS, claims
 from sparsessp.reporting.costs import read_profile, table6
+from sparsessp.reporting.forest import forest
 from sparsessp.structures import KEYS
 
 COSTS = table6(read_profile(None))
@@ -340,6 +341,23 @@ def test_slender_needs_sturdy_structures_that_lose():
     hardly = claim(slender_scores(0.3, 0.002), "Slender")  # within the spread of the seeds
     assert hardly["verdict"] == "undecided" and hardly["low"] > 0 and hardly["p"] > 0.05
     assert claim(slender_scores(0.1, 0.3), "Slender")["verdict"] == "contradicted"
+
+
+def test_a_claim_about_a_structure_without_volumes_says_so():
+    runs = with_seeds({"tgnet-3to2d-prefix-r2": np.linspace(0.4, 0.6, 24), "tgnet-3to2d-prefix-r8": np.zeros(24)})
+    got = claim(table(runs, ratios=(2, 8), structures=["nucleolus"] * 24), "Slender")
+    assert got["verdict"] == "undecided" and "has no test volume" in got["note"] and np.isnan(got["effect"])
+
+
+def test_an_interval_that_leaves_the_figure_ends_in_an_arrow():
+    def legend(found):
+        return [text.get_text() for text in forest(found).legends[0].get_texts()]
+
+    assert "interval continues" not in legend(table(pair(noise=0.02)))
+    runs = pair(units=2)
+    wide = table(runs | {"dodnet-3to2d-prefix-r2": runs["dodnet-3to2d-prefix-r2"] - 0.15})
+    assert claim(wide, PREFIX)["high"] > 0.5
+    assert "interval continues" in legend(wide)
 
 
 def test_holm_by_hand():

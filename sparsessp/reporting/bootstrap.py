@@ -14,7 +14,11 @@ one structure; it is drawn whole, and because its deviations from the structures
 numbers of structures in the draw add nothing.
 
 Spreads of few units are too small and uncertain. Each is corrected for the means that were estimated (the factor
-sqrt(n / (n - 1)) for n units) and divided by sqrt(chi2 / df), which makes a normal spread a Student's t.
+sqrt(n / (n - 1)) for n units) and divided by sqrt(chi2 / df), which makes a normal spread a Student's t. The sum of
+two such spreads is a little too wide rather than too narrow. In the simulation of tests/test_claims.py (1,000 data sets
+per case), 95 % intervals cover the truth in 95.9 to 97.6 % where the spread between two to eight comparisons judges, in
+93.6 to 95.7 % where three to five seeds do. Resampling 96 volumes alone covers it in 43, 62 and 77 % for one, four and
+eight comparisons with one seed; of 24 volumes, in 87 and 92 % for four and eight.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +73,7 @@ class Bootstrap:
 
     def freedom(self, group: str = ALL) -> float:
         """Degrees of freedom of the spread over volumes: independent volumes less what the structures' means take."""
-        return self.clusters(group) * self._free_share(group)
+        return self.clusters(group) * self._free_share(group) if self._chosen(group).any() else 0.0
 
     def mean(self, name: str, group: str = ALL) -> np.ndarray:
         """Mean R2 over seeds and the volumes of a group, with the chance of the volumes.
@@ -79,8 +83,11 @@ class Bootstrap:
             group: A structure, or all.
 
         Returns:
-            (1 + draws,): as observed, then resampled; the draws are nan if no structure has two independent volumes.
+            (1 + draws,): as observed, then resampled; the draws are nan if no structure has two independent volumes,
+            and all is nan for a structure without volumes.
         """
+        if not self._chosen(group).any():
+            return np.full(1 + self._draws, np.nan)
         if (name, group) not in self._means:
             chosen = self._chosen(group)
             values = self._r2[name].mean(axis=0)[chosen]

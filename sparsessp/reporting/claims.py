@@ -67,7 +67,7 @@ def caption(labels: Labels) -> str:
         else ""
     )
     return (
-        f"**The paper's claims** ({here}). Effect: mean over the comparisons that were run, in R² unless said, "
+        f"**The paper's claims** ({here}). Effect: mean over the comparisons that were run, in R² unless stated otherwise, "
         "positive where the claim is right, with its 95 % interval; *the paper's* is the same for its printed scores. "
         f"{caveat}{RULE}"
     )
@@ -131,6 +131,8 @@ def _test(claim: Claim, ratios: Sequence[int], resampled: Bootstrap) -> dict[str
         "seeds": min(resampled.seeds(entry.setting) for entry in entries),
         "verdict": "undecided",
     }
+    if not line["volumes"]:
+        return line | {"note": "a structure that the claim names has no test volume"}
     chance = Chance.of(independent, line["seeds"])
     found = _resample(claim, run, chance, resampled)
     if np.isnan(found.effect[0]):
