@@ -67,9 +67,9 @@ def caption(labels: Labels) -> str:
         else ""
     )
     return (
-        f"**The paper's claims** ({here}). Effect: mean over the comparisons that were run, in R² unless stated otherwise, "
-        "positive where the claim is right, with its 95 % interval; *the paper's* is the same for its printed scores. "
-        f"{caveat}{RULE}"
+        f"**The paper's claims** ({here}). Effect: mean over the comparisons that were run, in R² unless stated "
+        "otherwise, positive where the claim is right, with its 95 % interval; *the paper's* is the same for its "
+        f"printed scores. {caveat}{RULE}"
     )
 
 
