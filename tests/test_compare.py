@@ -71,6 +71,15 @@ def test_other_volumes_and_older_reports_have_differences_without_noise(sides, t
     assert found["a_R2"] == 0.25 and found["low"] is None and found["change"] == "changed"
 
 
+def test_one_volume_of_each_structure_has_no_interval(tmp_path, capsys):
+    r2 = np.linspace(0.1, 0.5, 12)
+    sides = [report(tmp_path / name, {"run": r2 + shift}, VOLUMES[:12]) for name, shift in (("a", 0), ("b", 0.1))]
+    found = rows(capsys, *sides)["run"]
+    assert found["change"] == "changed" and found["low"] is None and found["outside_noise"] is None
+    program.run([*sides])
+    assert "1 without an interval" in capsys.readouterr().out
+
+
 def test_a_revision_is_the_report_it_had(sides, tmp_path):
     here = tmp_path / "repository"
     sh(tmp_path, "git", "init", "--quiet", str(here))
@@ -88,7 +97,7 @@ def test_a_revision_is_the_report_it_had(sides, tmp_path):
 @pytest.mark.parametrize("name", ("metrics.json", "scores.csv"))
 def test_a_broken_file_is_named(sides, tmp_path, name):
     (tmp_path / "a" / name).write_text("[1, 2")
-    with pytest.raises(SparseSSPError, match=f"{name}: no"):
+    with pytest.raises(SparseSSPError, match=f"{name}: not a"):
         program.run([*sides])
     with pytest.raises(SparseSSPError, match="there is no report"):
         program.run([str(tmp_path)])

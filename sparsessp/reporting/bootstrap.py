@@ -1,11 +1,28 @@
-"""Bootstrap of mean R2 over test volumes, and over seeds where a setting was trained more than once.
+"""Resampling of mean R2: over test volumes, over independent comparisons, and over the seeds of a setting.
 
-All settings are resampled together, so that differences between them are paired. Volumes that share a
-field of view or a plate are drawn together.
+Three sources of chance, each handled where it is known best:
+
+* Test volumes are resampled. The same draw serves every run, so differences between runs are paired.
+* The variance of training shows in the spread between independent comparisons (`Bootstrap.across`), which holds it
+  even where every setting was trained once, together with true differences between the comparisons.
+* Where there is one comparison only, it shows in the spread over seeds (`Bootstrap.means` with `seed_freedom`).
+
+The structures are a fixed design: another test set would have the same ones in the same numbers. So what is resampled
+is each volume's deviation from the mean of its structure, which has the variance of a bootstrap stratified by
+structure. Volumes that share a plate are drawn together. A plate that holds several structures cannot be drawn within
+one structure; it is drawn whole, and because its deviations from the structures' means are what counts, the varying
+numbers of structures in the draw add nothing.
+
+Spreads of few units are too small and uncertain. Each is corrected for the means that were estimated (the factor
+sqrt(n / (n - 1)) for n units) and divided by sqrt(chi2 / df), which makes a normal spread a Student's t. The sum of
+two such spreads is a little too wide rather than too narrow. In the simulation of tests/test_claims.py (1,000 data sets
+per case), 95 % intervals cover the truth in 95.9 to 97.6 % where the spread between two to eight comparisons judges, in
+93.6 to 95.7 % where three to five seeds do. Resampling 96 volumes alone covers it in 43, 62 and 77 % for one, four and
+eight comparisons with one seed; of 24 volumes, in 87 and 92 % for four and eight.
 """
 
-from collections.abc import Mapping
-from functools import cache, cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -18,86 +35,170 @@ _SEED = 20240929
 
 
 class Bootstrap:
-    """Mean R2 of settings, as observed and in each of `DRAWS` resamples.
-
-    A resample of n units varies too little, by the factor sqrt((n - 1) / n), which matters when n is small;
-    the weights are spread by its inverse.
+    """Mean R2 of settings, as observed and resampled.
 
     Args:
         scores: One row per run and volume, from `load_scores`.
-        clusters: Volume -> what it is drawn together with; volumes without one stand alone.
+        clusters: Volume -> plate, or whatever it is drawn together with; volumes without one stand alone.
+        draws: Number of resamples.
     """
 
-    def __init__(self, scores: pd.DataFrame, clusters: Mapping[str, str] | None = None):
-        self._r2 = scores.pivot(index="experiment", columns="volume", values="r2")
-        self._runs: dict[str, list[str]] = {}
-        for experiment in scores["experiment"].unique():
-            self._runs.setdefault(setting(experiment), []).append(experiment)
-        volumes = scores.drop_duplicates("volume").set_index("volume")["structure"].reindex(self._r2.columns)
-        self._structures = volumes.to_numpy()
-        self._clusters, names = pd.factorize(
-            np.array([str((clusters or {}).get(name, name)) for name in volumes.index])
-        )
+    def __init__(self, scores: pd.DataFrame, clusters: Mapping[str, str] | None = None, draws: int = DRAWS):
+        r2 = scores.pivot(index="experiment", columns="volume", values="r2")
+        self._draws = draws
+        runs: dict[str, list[int]] = {}
+        for position, experiment in enumerate(r2.index):
+            runs.setdefault(setting(experiment), []).append(position)
+        self._r2 = {name: r2.to_numpy()[positions] for name, positions in runs.items()}  # (seeds, volumes)
+        volumes = scores.drop_duplicates("volume").set_index("volume")["structure"].reindex(r2.columns)
+        self._structures, self._keys = pd.factorize(volumes.to_numpy())
+        labels = np.array([str((clusters or {}).get(name, name)) for name in volumes.index])
+        self._clusters, names = pd.factorize(labels)
         self._count = len(names)
+        self._free_shares: dict[str, float] = {}
         self._means: dict[tuple[str, str], np.ndarray] = {}
 
     @property
     def settings(self) -> set[str]:
         """Settings that have scores."""
-        return set(self._runs)
+        return set(self._r2)
 
     def seeds(self, name: str) -> int:
         """Number of trainings of a setting."""
-        return len(self._runs[name])
+        return len(self._r2[name])
 
     def clusters(self, group: str = ALL) -> int:
         """Number of independent test volumes, of a structure or of all."""
         return len(np.unique(self._clusters[self._chosen(group)]))
 
+    def freedom(self, group: str = ALL) -> float:
+        """Degrees of freedom of the spread over volumes: independent volumes less what the structures' means take."""
+        return self.clusters(group) * self._free_share(group) if self._chosen(group).any() else 0.0
+
     def mean(self, name: str, group: str = ALL) -> np.ndarray:
-        """Mean R2 over the volumes of a group: (1 + DRAWS,), as observed, then resampled; nan where undefined.
+        """Mean R2 over seeds and the volumes of a group, with the chance of the volumes.
 
         Args:
             name: A setting.
             group: A structure, or all.
+
+        Returns:
+            (1 + draws,): as observed, then resampled; the draws are nan if no structure has two independent volumes,
+            and all is nan for a structure without volumes.
         """
+        if not self._chosen(group).any():
+            return np.full(1 + self._draws, np.nan)
         if (name, group) not in self._means:
             chosen = self._chosen(group)
-            weights = self._weights[:, chosen]
-            sums = weights.sum(axis=1, keepdims=True)
-            runs = self._r2.loc[self._runs[name]].to_numpy()[:, chosen]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                means = np.where(sums > 0, weights @ runs.T / sums, np.nan)
-            self._means[name, group] = (means * _spread_weights(len(runs), name)).sum(axis=1) / len(runs)
+            values = self._r2[name].mean(axis=0)[chosen]
+            structures = np.unique(self._structures[chosen], return_inverse=True)[1]
+            own = (np.bincount(structures, values) / np.bincount(structures))[structures]
+            sums = np.bincount(self._clusters[chosen], values - own, minlength=self._count) / chosen.sum()
+            share = self._free_share(group)
+            spread = self._student(self.freedom(group), group) / np.sqrt(share) if share > 1e-9 else np.nan
+            self._means[name, group] = _with_draws(values.mean(), self._deviations @ sums * spread)
         return self._means[name, group]
 
+    def means(self, numbers: Sequence[tuple[str, str]], seed_freedom: float | None = None) -> list[np.ndarray]:
+        """`mean` of several (setting, group), with the chance of training if its degrees of freedom are given.
+
+        Args:
+            numbers: Settings and groups.
+            seed_freedom: Degrees of freedom of what is made of these means, as estimated from the spread over seeds.
+
+        Returns:
+            An array of shape (1 + draws,) for each. The groups of a setting share their draws of seeds.
+        """
+        found = [self.mean(name, group) for name, group in numbers]
+        if seed_freedom is None:
+            return found
+        scale = self._student(seed_freedom, "seeds")
+        return [
+            volumes + _with_draws(0, self._between_seeds(name, group) * scale)
+            for volumes, (name, group) in zip(found, numbers, strict=True)
+        ]
+
+    def across(self, effects: np.ndarray, units: Sequence[int]) -> np.ndarray:
+        """Mean of effects with the chance that lies between independent units.
+
+        Args:
+            effects: (comparisons, 1 + draws), each as observed, then with the chance of the volumes.
+            units: For each comparison the unit that it belongs to; at least two units.
+
+        Returns:
+            (1 + draws,): the mean over comparisons.
+        """
+        observed = effects[:, 0]
+        shares = np.bincount(units) / len(observed)
+        sums = np.bincount(units, observed - observed.mean()) / len(observed)
+        # Of n units of equal size: free is (n - 1) / n, and the degrees of freedom are n - 1.
+        free = 1 - (shares**2).sum()
+        between = self._normal(len(sums), "comparisons") @ sums / np.sqrt(free)
+        return effects.mean(axis=0) + _with_draws(0, between * self._student(free / (1 - free), "comparisons"))
+
     def _chosen(self, group: str) -> np.ndarray:
-        return np.full(len(self._structures), True) if group == ALL else self._structures == group
+        return np.full(len(self._structures), True) if group == ALL else self._keys[self._structures] == group
+
+    def _free_share(self, group: str) -> float:
+        """Share of the variance that is left after the structures' means are taken off.
+
+        For n independent volumes of one structure, (n - 1) / n. In general, for m volumes of a structure in a cluster
+        and n in all, 1 - sum(m^2 / n) / (number of volumes).
+        """
+        if group not in self._free_shares:
+            chosen = self._chosen(group)
+            counts = np.zeros((len(self._keys), self._count))
+            np.add.at(counts, (self._structures[chosen], self._clusters[chosen]), 1)
+            counts = counts[counts.any(axis=1)]
+            taken = (counts**2 / counts.sum(axis=1, keepdims=True)).sum() / chosen.sum()
+            self._free_shares[group] = float(1 - taken)
+        return self._free_shares[group]
+
+    def _between_seeds(self, name: str, group: str) -> np.ndarray | float:
+        """Normal draws with the variance of the mean over seeds; 0 for one seed."""
+        count = self.seeds(name)
+        if count == 1:
+            return 0.0
+        means = self._r2[name][:, self._chosen(group)].mean(axis=1)
+        return self._normal(count, name) @ (means - means.mean()) / np.sqrt(count * (count - 1))
 
     @cached_property
-    def _weights(self) -> np.ndarray:
-        return _spread_weights(self._count, "volumes")[:, self._clusters]
+    def _deviations(self) -> np.ndarray:
+        """How much more often than once each cluster is drawn: (draws, clusters)."""
+        drawn = self._random("volumes").multinomial(
+            self._count, np.full(self._count, 1 / self._count), size=self._draws
+        )
+        return drawn - 1.0
+
+    def _random(self, name: str) -> np.random.Generator:
+        """Random numbers that depend on the name alone, not on what was drawn before."""
+        return np.random.default_rng([_SEED, *name.encode()])
+
+    def _normal(self, count: int, name: str) -> np.ndarray:
+        return self._random(f"normal {name}").standard_normal((self._draws, count))
+
+    def _student(self, freedom: float, name: str) -> np.ndarray:
+        """Factors that make a normal draw one of Student's t: (draws,)."""
+        return np.sqrt(freedom / self._random(f"student {name}").chisquare(freedom, self._draws))
 
 
-@cache
-def _spread_weights(count: int, name: str) -> np.ndarray:
-    """How often each of `count` units is drawn: (1 + DRAWS, count), first once each, then resampled and spread."""
-    weights = np.ones((1 + DRAWS, count))
-    if count > 1:
-        rng = np.random.default_rng([_SEED, *name.encode()])
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)
-        weights[1:] += (drawn - 1) * np.sqrt(count / (count - 1))
-    return weights
+def _with_draws(observed: float, draws: np.ndarray) -> np.ndarray:
+    return np.concatenate([[observed], observed + draws])
 
 
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of resampled effects."""
+    """Percentile interval of resampled effects; nan if one is undefined."""
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def p_value(draws: np.ndarray) -> float:
-    """Two-sided: twice the share of resampled effects on the rarer side of zero, never below 2 / DRAWS."""
+    """Two-sided: twice the share of resampled effects on the rarer side of zero, never below 2 / (1 + draws).
+
+    nan if an effect is undefined.
+    """
+    if np.isnan(draws).any():
+        return float("nan")
     rarer = min((draws <= 0).sum(), (draws >= 0).sum())
     return float(min(1.0, 2 * (1 + rarer) / (1 + len(draws))))
 

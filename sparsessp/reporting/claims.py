@@ -2,199 +2,54 @@
 
 Every effect is the mean over comparisons of runs, and is positive where the claim is right. The paper's effect
 is the same formula on its printed numbers, over the comparisons that were run here, or over all if none was.
+
+Training a network again gives another score. What is known of this variance decides how a claim is judged:
+
+* From `FEW` independent comparisons on: by the spread between them. Comparisons that share a network, at any ratio,
+  are not independent and count as one. The claim must then hold across comparisons, not only on average.
+* Fewer, but each network trained with `SEEDS` seeds: by the spread over seeds. The verdict is on these networks.
+* Two, with fewer seeds: by the spread of the two, which is so uncertain that a verdict is rare.
+* One, with fewer seeds: no interval and no verdict. A claim to be the best is always one comparison with each rival.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import permutations
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from sparsessp.paper.published import ALL, PublishedRow, printed_ratios, published, rows
-from sparsessp.reporting.bootstrap import Bootstrap, holm, interval, p_value
+from sparsessp.paper.published import published
+from sparsessp.reporting.bootstrap import DRAWS, Bootstrap, holm, interval, p_value
 from sparsessp.reporting.labels import Labels
+from sparsessp.reporting.paper_claims import CLAIMS, HYBRIDS, Claim, Comparison
 
 LEVEL = 0.05
-FEWEST = 5  # independent volumes below which an interval means nothing
-KEPT = 0.9  # share of the dense R2 that counts as "a minor decay"; the paper names no number
-SLENDER = "actomyosin_bundle"  # section 4.4.1 names it as the slender structure
-STURDY = ("nucleolus", "microtubule", "nuclear_envelope")  # and these as those that keep their quality
+FEWEST = 5  # independent volumes of one structure, or as many degrees of freedom, below which there is no interval
+FEW = 3  # independent comparisons from which on their spread judges a claim, however many seeds there are
+SEEDS = 3  # from which on their spread may judge a claim
+_NUMBERS = ("no", "one", "two", "three", "four", "five")
+
+
+def _number(count: int) -> str:
+    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+
+
 COLUMNS = (
-    *("claim", "source", "unit", "effect", "low", "high", "paper_effect", "comparisons", "possible"),
+    *("claim", "source", "unit", "effect", "low", "high", "paper_effect", "comparisons", "possible", "independent"),
     *("volumes", "seeds", "p", "p_holm", "verdict", "note"),
 )
 RULE = (
-    "Intervals are percentiles of a paired bootstrap over independent test volumes, and over seeds where a setting "
-    "was trained more than once; each at 95 %, by itself. A verdict needs a two-sided p below "
-    f"{LEVEL} after Holm's adjustment over all claims that were run, so that the chance of any wrong verdict among "
-    f"them stays below {100 * LEVEL:.0f} %; a claim to be best is tested as many times as it has rivals, and its "
-    "interval is widened alike. With one seed, interval and verdict speak of these trained networks only, not of what "
-    "another training would give."
-)
-
-
-class Cell(NamedTuple):
-    """One number of the paper's tables: a row, a ratio, and all volumes or those of a structure."""
-
-    row: PublishedRow
-    ratio: int
-    group: str = ALL
-
-    @property
-    def setting(self) -> str:
-        """Our setting of it."""
-        return self.row.experiment(self.ratio)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One effect: of a few numbers, which are arrays of resampled means or the paper's floats."""
-
-    cells: tuple[Cell, ...]
-    effect: Callable[..., Any]
-
-    @property
-    def settings(self) -> set[str]:
-        """Our settings that it needs."""
-        return {cell.setting for cell in self.cells}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What the paper says.
-
-    Attributes:
-        statement: In words; the effect is positive where it is right.
-        source: Table or section of the paper.
-        comparisons: From the ratios that were run to the comparisons that bear on it.
-        unit: Of the effect.
-        against_best: Take the worst comparison, not their mean: the claim is to beat every rival.
-    """
-
-    statement: str
-    source: str
-    comparisons: Callable[[Sequence[int]], list[Comparison]]
-    unit: str = "R2"
-    against_best: bool = False
-
-
-def _difference(better: Any, worse: Any) -> Any:
-    return better - worse
-
-
-def _pairs(table: int, better: Mapping[str, str], worse: Mapping[str, str], same: Sequence[str]) -> list[Comparison]:
-    """Rows of a table that differ in what `better` and `worse` say and agree in `same`, at each printed ratio."""
-
-    def fits(row: PublishedRow, wanted: Mapping[str, str]) -> bool:
-        return all(getattr(row, key) == value for key, value in wanted.items())
-
-    return [
-        Comparison((Cell(one, ratio), Cell(other, ratio)), _difference)
-        for one, other in permutations(rows(table), 2)
-        if fits(one, better) and fits(other, worse) and all(getattr(one, key) == getattr(other, key) for key in same)
-        for ratio in printed_ratios(one)
-    ]
-
-
-def _interpolations(worse: str) -> list[Comparison]:
-    return _pairs(1, {"interpolation": "pre"}, {"interpolation": worse}, ("approach", "topology"))
-
-
-def _projections() -> list[Comparison]:
-    return _pairs(2, {"projection": "3D"}, {"projection": "2D"}, ("topology",))
-
-
-def _hybrids(worse: str) -> list[Comparison]:
-    return [pair for hybrid in HYBRIDS for pair in _pairs(3, {"topology": hybrid}, {"topology": worse}, ("approach",))]
-
-
-HYBRIDS = ("2-to-3D", "3-to-2D")
-
-
-def _ends(ratios: Sequence[int]) -> tuple[int, int]:
-    """Smallest and largest of the paper's ratios that were run, or of all if fewer than two were."""
-    printed = sorted({2, 4, 8} & set(ratios))
-    return (printed[0], printed[-1]) if len(printed) > 1 else (2, 8)
-
-
-def _decay(ratios: Sequence[int]) -> list[Comparison]:
-    found = []
-    for pair in _pairs(3, {"topology": "3-to-2D"}, {"topology": "3D"}, ("approach",)):
-        hybrid, dense = (cell.row for cell in pair.cells)
-        if pair.cells[0].ratio == 2:  # each network once
-            cells = tuple(Cell(row, ratio) for row in (dense, hybrid) for ratio in _ends(ratios))
-            found.append(Comparison(cells, lambda a, b, c, d: (a - b) - (c - d)))
-    return found
-
-
-def _best(ratios: Sequence[int]) -> list[Comparison]:
-    shared = sorted({2, 4, 8} & set(ratios)) or [2, 4, 8]
-
-    def mean_difference(*values: Any) -> Any:
-        half = len(values) // 2
-        return sum(a - b for a, b in zip(values[:half], values[half:], strict=True)) / half
-
-    ours = next(row for row in rows(3) if (row.approach, row.topology) == ("TGNet", "3-to-2D"))
-    return [
-        Comparison(tuple(Cell(row, ratio) for row in (ours, rival) for ratio in shared), mean_difference)
-        for rival in rows(3)
-        if rival != ours
-    ]
-
-
-def _against_first(table: int) -> list[Comparison]:
-    """Tables 4 and 5: every row of a topology against its first, which is the usual schedule or backbone."""
-    first = {row.topology: row for row in reversed(rows(table))}
-    return [
-        Comparison((Cell(row, ratio), Cell(first[row.topology], ratio)), _difference)
-        for row in rows(table)
-        if row != first[row.topology]
-        for ratio in printed_ratios(row)
-    ]
-
-
-def _kept() -> list[Comparison]:
-    dense, sparse = rows(7)[0], next(row for row in rows(7) if printed_ratios(row) == [8])
-    return [Comparison((Cell(sparse, 8), Cell(dense, 1)), lambda a, b: a - KEPT * b)]
-
-
-def _slender(ratios: Sequence[int]) -> list[Comparison]:
-    first, last = _ends(ratios)
-    by_ratio = {printed_ratios(row)[0]: row for row in rows(7) if row.approach == "TGNet"}
-    cells = tuple(Cell(by_ratio[ratio], ratio, group) for group in (SLENDER, *STURDY) for ratio in (first, last))
-
-    def share(before: Any, after: Any) -> Any:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return 1 - after / np.where(np.asarray(before) > 0, before, np.nan)
-
-    def effect(*values: Any) -> Any:
-        lost = [share(a, b) for a, b in zip(values[::2], values[1::2], strict=True)]
-        return lost[0] - sum(lost[1:]) / len(STURDY)
-
-    return [Comparison(cells, effect)]
-
-
-CLAIMS = (
-    Claim("Prefix interpolation beats postfix", "Table 1", lambda _: _interpolations("post")),
-    Claim("Prefix interpolation beats none", "Table 1", lambda _: _interpolations("none")),
-    Claim("Projection in 3D beats projection in 2D", "Table 2", lambda _: _projections()),
-    Claim("Hybrid topologies beat 2D", "Table 3", lambda _: _hybrids("2D")),
-    Claim("Hybrid topologies beat 3D", "Table 3", lambda _: _hybrids("3D")),
-    Claim("3-to-2D loses less R² than 3D as r grows", "Table 3, Figure 4", _decay),
-    Claim("TGNet 3-to-2D is the best network", "Table 3", _best, against_best=True),
-    Claim("Longer training helps networks with a 2D encoder", "Table 4", lambda _: _against_first(4)),
-    # Printed without numbers, so there is nothing to compare with, and no run of the plan that could.
-    Claim("Longer training does not help networks with a 3D encoder", "Section 4.2", lambda _: []),
-    Claim("Larger backbones beat ResNet18 in 2D encoders", "Table 5", lambda _: _against_first(5)),
-    Claim(f"At r = 8, TGNet 3-to-2D keeps {100 * KEPT:.0f} % of dense Multi-Net's R²", "Table 7", lambda _: _kept()),
-    Claim(
-        "Slender Actomyosin Bundle loses a larger share of its R² than sturdier structures as r grows",
-        "Section 4.4.1, Table 7",
-        _slender,
-        "share of R2",
-    ),
+    "Each interval allows for chance in the test volumes and in training. The test volumes are resampled by a paired "
+    "bootstrap, stratified by structure; volumes of one plate are drawn together. The variance of training is taken "
+    "from the spread between independent comparisons, which includes it even with one seed; comparisons that share a "
+    "network, at any ratio, count as one, and the interval is wider, by Student's t, the fewer there are. Fewer than "
+    f"{_number(FEW)} independent comparisons are judged by the spread over seeds if every network has at least "
+    f"{_number(SEEDS)}; the verdict is then on these networks. A claim that rests on one comparison, as a claim to be "
+    f"the best does with each rival, gets no interval and no verdict below {_number(SEEDS)} seeds. A verdict needs a "
+    f"two-sided p below {LEVEL} after Holm's adjustment over all claims that were tested, which keeps the chance of "
+    f"any wrong verdict below {100 * LEVEL:.0f} %. A claim to be the best is tested once per rival, and its interval "
+    "is widened accordingly. The other intervals cover 95 % each."
 )
 
 
@@ -212,14 +67,18 @@ def caption(labels: Labels) -> str:
         else ""
     )
     return (
-        f"**The paper's claims** ({here}). Effect: mean over the comparisons that were run, in R² unless said, "
-        "positive where the claim is right, with its 95 % interval; *the paper's* is the same in its printed numbers. "
-        f"{caveat}{RULE}"
+        f"**The paper's claims** ({here}). Effect: mean over the comparisons that were run, in R² unless stated "
+        "otherwise, positive where the claim is right, with its 95 % interval; *the paper's* is the same for its "
+        f"printed scores. {caveat}{RULE}"
     )
 
 
 def claims(
-    scores: pd.DataFrame, costs: pd.DataFrame, ratios: Sequence[int], clusters: Mapping[str, str] | None = None
+    scores: pd.DataFrame,
+    costs: pd.DataFrame,
+    ratios: Sequence[int],
+    clusters: Mapping[str, str] | None = None,
+    draws: int = DRAWS,
 ) -> pd.DataFrame:
     """Test every claim.
 
@@ -228,17 +87,20 @@ def claims(
         costs: Table 6, from `costs.table6`.
         ratios: Declared sparsity ratios.
         clusters: Volume -> what it is drawn together with in the bootstrap, such as its plate.
+        draws: Number of resamples.
 
     Returns:
         One row per claim, columns `COLUMNS`; nan where a claim was not run, or nothing is printed.
     """
-    resampled = Bootstrap(scores, clusters)
+    resampled = Bootstrap(scores, clusters, draws)
     frame = pd.DataFrame([_test(claim, ratios, resampled) for claim in CLAIMS], columns=list(COLUMNS))
     run = frame["p"].notna()
     frame.loc[run, "p_holm"] = holm(frame.loc[run, "p"].to_numpy())
     frame.loc[run, "verdict"] = [_verdict(row.effect, row.p_holm) for row in frame[run].itertuples()]
     counted = pd.DataFrame([_cost(costs)], columns=list(COLUMNS))
-    return pd.concat([frame, counted], ignore_index=True).astype({"volumes": "Int64", "seeds": "Int64"})
+    return pd.concat([frame, counted], ignore_index=True).astype(
+        dict.fromkeys(("independent", "volumes", "seeds"), "Int64")
+    )
 
 
 def _verdict(effect: float, p: float) -> str:
@@ -261,32 +123,125 @@ def _test(claim: Claim, ratios: Sequence[int], resampled: Bootstrap) -> dict[str
     }
     if not run:
         return line if every else line | {"note": "the paper prints no numbers, and the plan has no such run"}
-    cells = [cell for item in run for cell in item.cells]
-    volumes = min(resampled.clusters(cell.group) for cell in cells)
-    line |= {"volumes": volumes, "seeds": min(resampled.seeds(cell.setting) for cell in cells), "verdict": "undecided"}
-    effects = np.array(
-        [item.effect(*(resampled.mean(cell.setting, cell.group) for cell in item.cells)) for item in run]
-    )
-    # The rival of a claim to be best is chosen by looking, so it is judged as one of as many tests.
-    rivals = len(run) if claim.against_best else 1
-    effect = effects[effects[:, 0].argmin()] if claim.against_best else effects.mean(axis=0)
-    observed, draws = effect[0], effect[1:]
-    if np.isnan(observed):
+    entries = [entry for item in run for entry in item.entries]
+    independent = 1 if claim.against_best else len(set(_units(run)))
+    line |= {
+        "independent": independent,
+        "volumes": min(resampled.clusters(entry.group) for entry in entries),
+        "seeds": min(resampled.seeds(entry.setting) for entry in entries),
+        "verdict": "undecided",
+    }
+    if not line["volumes"]:
+        return line | {"note": "a structure that the claim names has no test volume"}
+    chance = Chance.of(independent, line["seeds"])
+    found = _resample(claim, run, chance, resampled)
+    if np.isnan(found.effect[0]):
         return line | {"note": "a share of an R² that is not above zero is undefined"}
-    line["effect"] = float(observed)
-    if volumes < FEWEST:
-        return line | {"note": f"fewer than {FEWEST} independent test volumes: no interval"}
-    if np.isnan(draws).mean() > LEVEL / 10:
-        return line | {"note": "undefined in too many resamples: no interval"}
-    draws = draws[~np.isnan(draws)]
+    line["effect"] = float(found.effect[0])
+    freedom = min(resampled.freedom(entry.group) for entry in entries)
+    if note := _no_interval(line, freedom, chance, found.effect[1:]):
+        return line | {"note": note}
+    return line | _judge(claim, found, rivals=len(run) if claim.against_best else 1)
+
+
+def _judge(claim: Claim, found: "Resampled", rivals: int) -> dict[str, Any]:
+    """Interval and p. The rival of a claim to be the best is chosen by looking, so it is one of `rivals` tests."""
+    draws = found.effect[1:][~np.isnan(found.effect[1:])]
     low, high = interval(draws, 1 - LEVEL / rivals)
-    return line | {"low": low, "high": high, "p": min(1.0, rivals * p_value(draws))}
+    p = min(1.0, rivals * p_value(draws))
+    if claim.condition is not None:
+        if found.condition[0] <= 0:
+            return {"low": low, "high": high, "note": claim.condition.otherwise}
+        p = max(p, p_value(found.condition[1:]))  # both must hold
+    return {"low": low, "high": high, "p": p}
+
+
+class Chance(Enum):
+    """Where the variance of training is taken from."""
+
+    COMPARISONS = "spread between independent comparisons"
+    SEEDS = "spread over seeds"
+    UNKNOWN = "nothing"
+
+    @classmethod
+    def of(cls, independent: int, seeds: int) -> "Chance":
+        """Of a claim with so many independent comparisons, and seeds of each setting."""
+        if independent < FEW and seeds >= SEEDS:
+            return cls.SEEDS
+        return cls.COMPARISONS if independent > 1 else cls.UNKNOWN
+
+
+class Resampled(NamedTuple):
+    """Effect and condition of a claim, (1 + draws,): as observed, then resampled. No condition, no array."""
+
+    effect: np.ndarray
+    condition: np.ndarray | None
+
+
+def _resample(claim: Claim, run: Sequence[Comparison], chance: Chance, resampled: Bootstrap) -> Resampled:
+    numbers = list(dict.fromkeys((entry.setting, entry.group) for item in run for entry in item.entries))
+    means = dict(zip(numbers, resampled.means(numbers), strict=True))
+    if claim.against_best:
+        run = [min(run, key=lambda item: _effect([item], means)[0])]
+    if chance is Chance.SEEDS:
+        freedom = _seed_freedom(run, means, resampled)
+        means = dict(zip(numbers, resampled.means(numbers, freedom), strict=True))
+    effect = _effect(run, means)
+    if chance is Chance.COMPARISONS:
+        each = np.array([item.effect(*_values(item, means)) for item in run])
+        effect = resampled.across(each, _units(run))
+    condition = None if claim.condition is None else claim.condition.effect(*_values(run[0], means))
+    return Resampled(effect, condition)
+
+
+def _effect(run: Sequence[Comparison], means: Mapping[tuple[str, str], np.ndarray]) -> np.ndarray:
+    """Mean over comparisons."""
+    return np.mean([item.effect(*_values(item, means)) for item in run], axis=0)
+
+
+def _seed_freedom(
+    run: Sequence[Comparison], means: Mapping[tuple[str, str], np.ndarray], resampled: Bootstrap, step: float = 1e-4
+) -> float:
+    """Degrees of freedom of the spread over seeds: Satterthwaite's, if the trainings of all settings vary equally."""
+    observed = {number: values[:1] for number, values in means.items()}
+    weights, inverse = [], []
+    for name in sorted(set().union(*(item.settings for item in run))):
+        moved = {number: values + step * (number[0] == name) for number, values in observed.items()}
+        weights.append(((_effect(run, moved) - _effect(run, observed))[0] / step) ** 2 / resampled.seeds(name))
+        inverse.append(1 / (resampled.seeds(name) - 1))
+    return float(np.sum(weights) ** 2 / np.dot(np.square(weights), inverse))
+
+
+def _values(item: Comparison, means: Mapping[tuple[str, str], np.ndarray]) -> list[np.ndarray]:
+    return [means[entry.setting, entry.group] for entry in item.entries]
+
+
+def _units(comparisons: Sequence[Comparison]) -> list[int]:
+    """For each comparison the number of its unit; those that share a network, even through others, are one unit."""
+    units: list[set[str]] = []
+    for item in comparisons:
+        joined = [unit for unit in units if unit & item.networks]
+        units = [unit for unit in units if unit not in joined] + [item.networks.union(*joined)]
+    return [next(i for i, unit in enumerate(units) if unit & item.networks) for item in comparisons]
+
+
+def _no_interval(line: Mapping[str, Any], freedom: float, chance: Chance, draws: np.ndarray) -> str:
+    """Why an effect has no interval; empty if it has one."""
+    if line["volumes"] < FEWEST:
+        return f"fewer than {FEWEST} independent test volumes: no interval"
+    if freedom < FEWEST - 1:
+        return "too few independent test volumes of each structure: no interval"
+    if chance is Chance.UNKNOWN:
+        return f"{_number(line['seeds'])} seed{'s' if line['seeds'] > 1 else ''}: no verdict"
+    if np.isnan(draws).mean() > LEVEL / 10:
+        return "undefined in too many resamples: no interval"
+    return ""
 
 
 def _printed(claim: Claim, comparisons: Sequence[Comparison]) -> float:
     """The same effect in the paper's numbers."""
     effects = [
-        float(item.effect(*(published(cell.row, cell.ratio, "R2", cell.group) for cell in item.cells)))
+        float(item.effect(*(published(entry.row, entry.ratio, "R2", entry.group) for entry in item.entries)))
         for item in comparisons
     ]
     if not effects:

@@ -1,4 +1,8 @@
-"""Two reports side by side: which runs came, went or changed, and whether the change is outside noise."""
+"""Comparison of two reports: which runs were added, removed or changed, and whether a change is outside noise.
+
+Noise is that of the test volumes. One run on each side says nothing about the variance of training, so a change
+outside noise may still be what another seed does.
+"""
 
 import io
 import json
@@ -18,27 +22,27 @@ def read_means(text: str, source: str) -> dict[str, float]:
     """Mean R2 of each run from the text of metrics.json.
 
     Raises:
-        SparseSSPError: It is no such file; the message names `source`.
+        SparseSSPError: It is not such a file; the message names `source`.
     """
     try:
         values = json.loads(text)
         # Earlier reports had all three scores of a run here.
         return {name: float(value["R2"] if isinstance(value, dict) else value) for name, value in values.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise SparseSSPError(f"{source}: no file of R2 by run ({error!r})") from None
+        raise SparseSSPError(f"{source}: not a JSON file of R2 by run ({error!r})") from None
 
 
 def read_volumes(text: str, source: str) -> pd.DataFrame:
-    """R2 of each test volume, indexed by volume and structure, a column a run, from the text of scores.csv.
+    """R2 of each test volume, indexed by volume and structure, one column per run, from the text of scores.csv.
 
     Raises:
-        SparseSSPError: It is no such file; the message names `source`.
+        SparseSSPError: It is not such a file; the message names `source`.
     """
     try:
         frame = pd.read_csv(io.StringIO(text)).set_index(["volume", "structure"])
         return frame.astype(float)
     except (KeyError, ValueError) as error:  # pandas' parser errors too
-        raise SparseSSPError(f"{source}: no table of R2 by volume ({error})") from None
+        raise SparseSSPError(f"{source}: not a table of R2 by volume ({error})") from None
 
 
 def compare(
@@ -52,13 +56,14 @@ def compare(
     Args:
         a: Mean R2 by run, of the first report.
         b: The same of the second.
-        a_volumes: R2 by test volume, if the report keeps it, from `read_volumes`.
+        a_volumes: R2 by test volume, if the report has it, from `read_volumes`.
         b_volumes: The same of the second.
 
     Returns:
         One row per run, columns `COLUMNS`; `change` is added, removed, changed or same. Where both reports have scores
-        of the same volumes, `low` and `high` are the 95 % interval of the difference by paired bootstrap over volumes,
-        each by itself, and `outside_noise` says whether Holm's p over all changed runs is below 0.05; else nan, None.
+        of the same volumes, `low` and `high` are the 95 % interval of the difference, by a paired bootstrap over
+        volumes, stratified by structure; `outside_noise` says whether the p-value, adjusted by Holm's method over all
+        changed runs, is below 0.05. Otherwise, or with one volume per structure, they are nan and None.
     """
     lines = [_line(name, a.get(name), b.get(name)) for name in [*a, *(name for name in b if name not in a)]]
     paired = a_volumes is not None and b_volumes is not None and set(a_volumes.index) == set(b_volumes.index)
@@ -86,7 +91,7 @@ def _line(name: str, a: float | None, b: float | None) -> dict[str, object]:
 
 
 def _noise(a: pd.Series, b: pd.Series) -> dict[str, float]:
-    """Interval and p of the mean difference, paired by volume."""
+    """Interval and p-value of the mean difference, paired by volume."""
     volumes = [name for name, _ in a.index]
     structures = [structure for _, structure in a.index]
     rows = {"experiment": "difference", "volume": volumes, "structure": structures, "r2": (b - a).to_numpy()}
@@ -96,7 +101,7 @@ def _noise(a: pd.Series, b: pd.Series) -> dict[str, float]:
 
 
 def text(frame: pd.DataFrame, everything: bool = False) -> str:
-    """Return the comparison as a reader wants it: a line for each run that is not the same, and a summary."""
+    """Return the comparison as text: a line per changed, added or removed run (or `everything`), and a summary."""
     shown = frame if everything else frame[frame["change"] != "same"]
     width = max([len("run"), *map(len, shown["run"])])
     head = (
@@ -114,9 +119,14 @@ def text(frame: pd.DataFrame, everything: bool = False) -> str:
     unknown = sum((frame["change"] == "changed") & frame["low"].isna())
     lines += [
         f"{len(frame)} runs: {found}; {outside} outside noise"
-        + (f", {unknown} without scores of the same volumes on both sides" if unknown else ""),
-        "Interval: paired bootstrap over test volumes, each by itself. Outside noise: p below 0.05 after Holm's "
-        "adjustment over the changed runs. Both are of these trained networks; another seed gives other ones.",
+        + (
+            f", {unknown} without an interval (scores of the same volumes, several per structure, are needed)"
+            if unknown
+            else ""
+        ),
+        "Interval: paired bootstrap over test volumes, stratified by structure; each covers 95 %. Outside noise: p "
+        "below 0.05 after Holm's adjustment over the changed runs. Noise is that of the test volumes only: training "
+        "again with another seed may change a score by more.",
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The claims at a glance: effect and interval of each, beside the paper's."""
+"""The claims at a glance: the effect and interval of each, and the paper's effect."""
 
 import textwrap
 
@@ -9,12 +9,13 @@ from matplotlib.lines import Line2D
 from sparsessp.reporting.figures.drawing import canvas, tidy
 from sparsessp.reporting.names import GREY
 
-# The word stands at the right too, so that colour is not needed.
+# The verdict is also printed at the right, so that nobody depends on colour.
 _VERDICTS = {"supported": "#0072b2", "contradicted": "#d55e00", "undecided": GREY, "not run": GREY}
+_REACH = 4  # times the largest effect; an interval that reaches further, as one of two comparisons may, is cut off
 
 
 def forest(claims: pd.DataFrame) -> Figure:
-    """Draw the claims whose effect is in R2, one a line.
+    """Draw the claims whose effect is in R2, one per line.
 
     Args:
         claims: From `claims.claims`.
@@ -22,9 +23,16 @@ def forest(claims: pd.DataFrame) -> Figure:
     frame = claims[(claims["unit"] == "R2") & (claims["possible"] > 0)].reset_index(drop=True)
     figure = canvas(9.6, 1.5 + 0.5 * len(frame))
     panel = figure.subplots()
+    reach = _REACH * frame[["effect", "paper_effect"]].abs().max(axis=None)
+    cut = False
     for line, row in enumerate(frame.itertuples()):
         colour = _VERDICTS[row.verdict]
-        panel.plot([row.low, row.high], [line, line], color=colour, linewidth=3, solid_capstyle="butt")
+        low, high = max(row.low, -reach), min(row.high, reach)
+        panel.plot([low, high], [line, line], color=colour, linewidth=3, solid_capstyle="butt")
+        for end, whole, marker in ((low, row.low, "<"), (high, row.high, ">")):
+            if abs(whole) > reach:
+                panel.plot(end, line, marker, color=colour, markersize=9)
+                cut = True
         panel.plot(row.effect, line, "o", color=colour, markersize=8)
         panel.plot(row.paper_effect, line, "D", color="white", markeredgecolor="black", markersize=6, zorder=3)
         panel.text(
@@ -39,5 +47,7 @@ def forest(claims: pd.DataFrame) -> Figure:
         Line2D([], [], color=GREY, marker="o", markersize=8, linewidth=3, label="here, with 95 % interval"),
         Line2D([], [], color="white", marker="D", markeredgecolor="black", markersize=6, label="paper (real images)"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=10)
+    if cut:
+        handles.append(Line2D([], [], color=GREY, marker=">", markersize=9, linestyle="", label="interval continues"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=10)
     return figure
