@@ -1,4 +1,4 @@
-"""The command `sparsessp`.
+"""Describe SparseSSP networks: parameters, GMACs and shapes.
 
 Examples:
   sparsessp describe

@@ -36,6 +36,7 @@ def table(results: Results) -> Table:
 def _cells(row: pd.Series) -> tuple:
     decided = row["verdict"] in ("supported", "contradicted")
     note = row["note"] if isinstance(row["note"], str) else ""
+    independent = "" if is_missing(row["independent"]) else f"{row['independent']} independent"
     unit = "" if row["unit"] == "R2" else symbol(row["unit"])
     return (
         Words(row["claim"]),
@@ -44,7 +45,7 @@ def _cells(row: pd.Series) -> tuple:
         Number(row["effect"], SCORE, note=unit),
         Interval(row["low"], row["high"], SCORE),
         PaperNumber(row["paper_effect"], SCORE),
-        Words(f"{row['comparisons']} of {row['possible']}"),
+        Words(f"{row['comparisons']} of {row['possible']}", independent),
         Number(float("nan") if is_missing(row["seeds"]) else row["seeds"], WHOLE),
         Number(row["p_holm"], SCORE),
     )

@@ -1,0 +1,73 @@
+"""What `import sparsessp` offers, and what it costs."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import sparsessp
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def fresh(code):
+    """Run code in a new interpreter; returns what it prints."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_package_loads_neither_torch_nor_pydantic():
+    heavy = "torch pydantic numpy pandas matplotlib dvc hydra"
+    assert fresh(f"import sys, sparsessp; print(*set('{heavy}'.split()) & set(sys.modules))").strip() == ""
+
+
+def test_the_help_of_the_command_does_not_load_torch():
+    code = """
+import sys
+from sparsessp.__main__ import run
+try:
+    run(["--help"])
+except SystemExit:
+    print("torch" in sys.modules)
+"""
+    assert fresh(code).splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("name", sparsessp.__all__)
+def test_every_public_name_is_importable_and_listed(name):
+    assert getattr(sparsessp, name) is not None
+    assert name in dir(sparsessp)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'nothing'"):
+        sparsessp.nothing  # noqa: B018
+
+
+def test_the_first_example_of_the_readme_runs():
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    names = {}
+    exec(example, names)
+    assert names["fluorescence"].shape == (1, 1, 32, 128, 128)
+
+
+def test_the_library_needs_neither_dvc_nor_hydra_nor_matplotlib():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.match(r"[\w.-]+", text).group() for text in project["dependencies"]}
+    assert needed.isdisjoint({"dvc", "hydra-core", "matplotlib"})
+
+
+def test_the_citation_names_the_version_of_the_package():
+    text = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {sparsessp.__version__}\n" in text
+
+
+def test_the_page_of_environment_variables_lists_those_in_the_code():
+    pattern = re.compile(r"SPARSESSP_[A-Z_]*[A-Z]")
+    sources = [path.read_text() for folder in ("sparsessp", "pipeline") for path in (ROOT / folder).rglob("*.py")]
+    page = (ROOT / "docs" / "environment.md").read_text()
+    assert set(pattern.findall(page)) == {name for text in sources for name in pattern.findall(text)}
