@@ -239,7 +239,7 @@ def inference(method: str, tasks: int, size: Size, machine: Machine) -> list[Row
         len(starts(n, w, w // 2)) for n, w in zip((planes, height, width), (depth, window, window), strict=True)
     )
     whole, head = operations(settings, window)
-    # Of several structures only the head is computed again; nobody predicts several with a RepMode here.
+    # Of several structures only the head is computed again; no case predicts several structures with RepMode.
     floor = windows * (whole + (tasks - 1) * head) / machine.arithmetic
     what = "one structure" if tasks == 1 else f"{tasks} structures"
     name = f"predict {what}, {method} 3d, {planes}x{height}x{width}"

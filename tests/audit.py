@@ -31,7 +31,7 @@ def locked(path=LOCK):
     lines = [line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
     loose = [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[^=*\s]+", line)]
     if loose:
-        sys.exit(f"error: {path}: {loose[0]!r} is no NAME==VERSION")
+        sys.exit(f"error: {path}: {loose[0]!r} is not NAME==VERSION")
     return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
 
 

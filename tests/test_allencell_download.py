@@ -1,4 +1,4 @@
-"""The collection's catalogue, and files that arrive whole or not at all over connections that fail."""
+"""The collection's catalogue, and files that arrive atomically over connections that fail."""
 
 import hashlib
 import threading

@@ -99,9 +99,9 @@ def test_sparse_view_takes_every_rth_plane(ratio, planes, data):
 def test_split_deals_every_volume_once(first, second):
     names = [("dna", i) for i in range(first)] + [("nucleolus", i) for i in range(second)]
     manifest = pd.DataFrame({"volume": [f"{s}_{i}" for s, i in names], "structure": [s for s, _ in names]})
-    dealt = split(manifest)
-    assert dealt["volume"].tolist() == manifest["volume"].tolist()
-    counts = dealt.groupby("structure")["part"].value_counts().unstack(fill_value=0)
+    assigned = split(manifest)
+    assert assigned["volume"].tolist() == manifest["volume"].tolist()
+    counts = assigned.groupby("structure")["part"].value_counts().unstack(fill_value=0)
     assert set(counts.columns) == set(PARTS) and (counts > 0).all(axis=None)
 
 

@@ -137,7 +137,7 @@ def test_a_loss_that_explodes_stops_the_run_and_the_last_good_state_is_kept(tmp_
     run(tmp_path, samples, training=training)
     state = checkpoints.load(tmp_path / "state.pt")
     assert state["done"] == 2
-    # The same run goes on with weights that its next step throws away.
+    # The same run continues with weights that its next step throws away.
     state["optimiser"]["param_groups"][0]["lr"] = rate
     state["scheduler"]["base_lrs"] = state["scheduler"]["_last_lr"] = [rate]
     checkpoints.save_state(tmp_path / "state.pt", state)
@@ -188,7 +188,7 @@ def test_too_little_gpu_memory_halves_the_micro_batch_or_says_what_does(tmp_path
     torch.cuda.set_per_process_memory_fraction(share)
     try:
         less, _ = run(tmp_path / "less", samples, training=training)
-        assert "goes on with micro_batch 32, the batch stays 64" in capsys.readouterr().err
+        assert "continuing with micro_batch 32, the batch stays 64" in capsys.readouterr().err
         for a, b in zip(whole.state_dict().values(), less.state_dict().values(), strict=True):
             torch.testing.assert_close(a, b, rtol=0.05, atol=5e-3)
         with pytest.raises(SparseSSPError, match="micro_batch to auto or below or set checkpointing.*patch .now 32"):
@@ -235,7 +235,7 @@ def test_without_a_compiler_a_compiled_run_says_so_and_goes_on(tmp_path, samples
     training = TRAINING.model_copy(update={"iterations": 2, "compile": True})
     compiled, _ = run(tmp_path / "a", samples, training=training)
     said = capfd.readouterr().err
-    assert "torch.compile failed, goes on without it" in said and "compiler" in said.lower()
+    assert "torch.compile failed, continuing without it" in said and "compiler" in said.lower()
     plain, _ = run(tmp_path / "b", samples, training=training.model_copy(update={"compile": False}))
     for (name, a), b in zip(compiled.state_dict().items(), plain.state_dict().values(), strict=True):
         assert torch.equal(a, b), name

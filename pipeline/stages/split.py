@@ -1,4 +1,4 @@
-"""Stage split: deal the prepared volumes to training, validation and test.
+"""Stage split: assign the prepared volumes to training, validation and test.
 
 Data with image lists are split by them, and the variance of their test targets is compared with the
 paper's, which tells whether they are prepared as the paper's are.
@@ -29,7 +29,7 @@ def run(arguments: Sequence[str]) -> None:
     parts = assign(manifest, lists, chosen.rule) if lists else split(manifest, chosen.rule)
     if chosen.strict and not lists:
         raise SparseSSPError(
-            "strict = True: the paper has not these data, so there is nothing to compare; allowed: False"
+            "strict = True: the paper does not use this dataset, so there is nothing to compare with; allowed: False"
         )
     if lists:
         found = fingerprint(manifest.merge(parts[["volume", "part"]], on="volume").query("part == 'test'"))

@@ -43,7 +43,7 @@ def centre(stack_DHW: np.ndarray) -> np.ndarray:
 
 
 def write_examples(path: Path, stacks: Mapping[str, np.ndarray]) -> None:
-    """Write stacks by name, whole or not at all; equal stacks give equal bytes."""
+    """Write stacks by name atomically; equal stacks give equal bytes."""
     with atomic_write(path) as partial, partial.open("wb") as stream:
         np.savez_compressed(stream, **stacks)
 
@@ -52,7 +52,7 @@ def read_examples(path: Path) -> Examples:
     """Read what `write_examples` wrote; nothing if there is no file.
 
     Raises:
-        SparseSSPError: The file is no such archive.
+        SparseSSPError: The file is not such an archive.
     """
     if not path.exists():
         return {}

@@ -70,13 +70,13 @@ def read_manifest(volumes: Path) -> pd.DataFrame:
     """Read the manifest of prepared volumes: volume, structure, path and more.
 
     Raises:
-        SparseSSPError: As `read_table` does, or a volume stands twice, or a path leads out of the folder.
+        SparseSSPError: As `read_table` does, or a volume is listed twice, or a path leads out of the folder.
     """
     source = volumes / MANIFEST
     manifest = read_table(source, ("volume", "structure", "path", "sha256"))
     twice = manifest.loc[manifest["volume"].duplicated(), "volume"]
     if len(twice):
-        raise SparseSSPError(f"{source}: volume {twice.iloc[0]!r} stands twice; names must be unique")
+        raise SparseSSPError(f"{source}: volume {twice.iloc[0]!r} is listed twice; names must be unique")
     for text in manifest["path"]:
         path = PurePosixPath(str(text).replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or not path.name or pd.isna(text):
@@ -85,7 +85,7 @@ def read_manifest(volumes: Path) -> pd.DataFrame:
 
 
 def write_table(path: Path, table: pd.DataFrame, decimals: str | None = None) -> None:
-    """Write a CSV file, whole or not at all; floats as shortest exact text unless a format is given."""
+    """Write a CSV file atomically; floats as shortest exact text unless a format is given."""
     write_text(path, table.to_csv(index=False, float_format=decimals, lineterminator="\n"))
 
 
@@ -139,8 +139,8 @@ def load_samples(volumes: Path, views: Path, splits: Path, part: str) -> list[Sa
     if part not in PARTS:
         raise SparseSSPError(f"part {part!r} is unknown; allowed: {', '.join(PARTS)}")
     manifest, sampled = read_manifest(volumes), read_table(views / VIEWS, ("volume", "ratio", "phase", "path"))
-    dealt = read_table(splits, ("volume", "part"))
-    wanted = dealt.loc[dealt["part"] == part, "volume"]
+    assigned = read_table(splits, ("volume", "part"))
+    wanted = assigned.loc[assigned["part"] == part, "volume"]
     if wanted.empty:
         raise SparseSSPError(f"{splits}: the split has no {part} volume")
     for source, table in ((volumes / MANIFEST, manifest), (views / VIEWS, sampled)):
@@ -155,7 +155,7 @@ def _load(volumes: Path, views: Path, row: dict) -> Sample:
     key, path = row["structure"], row["path_x"]
     target = read_volume(volumes / path).channel(key)
     view = read_volume(views / path).channel(TRANSMITTED_LIGHT)
-    # The files may have changed since they were sampled; nobody would see it in a score.
+    # The files may have changed since they were sampled; a score would not show it.
     check_voxels(target, f"{volumes / path}, channel {key}")
     check_voxels(view, str(views / path))
     ratio, phase = int(row["ratio"]), int(row["phase"])

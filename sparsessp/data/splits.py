@@ -46,7 +46,7 @@ def split(manifest: pd.DataFrame, rule: Rule = "repmode", seed: int = SEED) -> p
     Args:
         manifest: One row per volume, with the columns `volume` and `structure`, and `plate` if the
             rule is "plate".
-        rule: "repmode" deals single volumes. "plate" deals whole plates, so that no plate is in two
+        rule: "repmode" assigns single volumes. "plate" assigns whole plates, so that no plate is in two
             parts; the shares are then as near as the plates allow.
         seed: Of the shuffles.
 
@@ -54,7 +54,7 @@ def split(manifest: pd.DataFrame, rule: Rule = "repmode", seed: int = SEED) -> p
         The columns `volume`, `structure` and `part`, in the manifest's order.
 
     Raises:
-        SparseSSPError: There is no volume, a name stands twice, or a structure has too few volumes or
+        SparseSSPError: There is no volume, a name is listed twice, or a structure has too few volumes or
             plates.
     """
     _check_names(manifest)
@@ -74,7 +74,7 @@ def split_lists(
 ) -> dict[str, dict[str, pd.DataFrame]]:
     """Deal the rows of the image lists to train, validation and test.
 
-    Each set is dealt by itself. The rows of `dna` name images of the other sets: those of a part are
+    Each set is split by itself. The rows of `dna` name images of the other sets: those of a part are
     drawn from the other sets' images of that part, 54, 6 and 20 of them or as many as there are.
 
     Args:
@@ -90,17 +90,17 @@ def split_lists(
     """
     sets = sorted(name for name in lists if name != _DNA)
     cuts = _cuts({name: [plate(image) for image in lists[name]["path_czi"]] for name in sets}, rule, seed)
-    dealt = {
+    assigned = {
         name: {part: lists[name].iloc[rows].reset_index(drop=True) for part, rows in zip(PARTS, cut, strict=True)}
         for name, cut in cuts.items()
     }
     if _DNA in lists:
-        others = {part: [image for name in sets for image in dealt[name][part]["path_czi"]] for part in PARTS}
-        dealt[_DNA] = {
+        others = {part: [image for name in sets for image in assigned[name][part]["path_czi"]] for part in PARTS}
+        assigned[_DNA] = {
             part: _draw(lists[_DNA], pd.Series(others[part], dtype=object), most, part, seed)
             for part, most in zip(PARTS, DNA_VOLUMES, strict=True)
         }
-    return dealt
+    return assigned
 
 
 def assign(manifest: pd.DataFrame, lists: Mapping[str, pd.DataFrame], rule: Rule = "repmode") -> pd.DataFrame:
@@ -117,11 +117,11 @@ def assign(manifest: pd.DataFrame, lists: Mapping[str, pd.DataFrame], rule: Rule
         `dna` that were not drawn.
 
     Raises:
-        SparseSSPError: A name stands twice, an image of the split is missing in the manifest, or one
+        SparseSSPError: A name is listed twice, an image of the split is missing in the manifest, or one
             of the manifest in the lists. All are named.
     """
     _check_names(manifest)
-    dealt = split_lists(lists, rule)
+    assigned = split_lists(lists, rule)
     parts: dict[tuple[str, str], str] = {}
     faults = []
     for key, volumes in manifest.groupby("structure", sort=False):
@@ -129,7 +129,7 @@ def assign(manifest: pd.DataFrame, lists: Mapping[str, pd.DataFrame], rule: Rule
         if name not in lists:
             faults.append(f"structure {key!r} needs the image list of the set {name!r}")
             continue
-        drawn = {image: part for part in PARTS for image in dealt[name][part]["path_czi"]}
+        drawn = {image: part for part in PARTS for image in assigned[name][part]["path_czi"]}
         here = set(volumes["image"])
         lost = [image for image in drawn if image not in here]
         alien = volumes.loc[~volumes["image"].isin(lists[name]["path_czi"]), "volume"]
@@ -148,7 +148,7 @@ def _check_names(manifest: pd.DataFrame) -> None:
         raise SparseSSPError("the manifest lists no volume; nothing can be split")
     twice = manifest.loc[manifest["volume"].duplicated(), "volume"]
     if len(twice):
-        raise SparseSSPError(f"volume {twice.iloc[0]!r} stands twice in the manifest; names must be unique")
+        raise SparseSSPError(f"volume {twice.iloc[0]!r} is listed twice in the manifest; names must be unique")
 
 
 def _cuts(labels: Mapping[str, Sequence[str]], rule: Rule, seed: int) -> dict[str, Cut]:

@@ -44,7 +44,7 @@ class Volume:
 
 
 def write_volume(path: Path, volume: Volume) -> None:
-    """Write `volume` as OME-TIFF, whole or not at all; equal volumes give equal bytes."""
+    """Write `volume` as OME-TIFF atomically; equal volumes give equal bytes."""
     voxels = np.ascontiguousarray(volume.voxels, dtype=np.float32)
     z, y, x = volume.voxel_um
     metadata = {
@@ -64,7 +64,7 @@ def read_volume(path: Path) -> Volume:
     """Memory-map the OME-TIFF at `path`.
 
     Raises:
-        SparseSSPError: The file is missing, is no OME-TIFF of ours, or is cut short.
+        SparseSSPError: The file is missing, is not an OME-TIFF file written by sparsessp, or is cut short.
     """
     if not path.is_file():
         raise SparseSSPError(f"{path}: the volume is missing")

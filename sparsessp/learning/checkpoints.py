@@ -26,7 +26,7 @@ _CHUNK = 1 << 20
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain values, whole or not at all; equal content gives equal bytes.
+    """Write tensors and plain values atomically; equal content gives equal bytes.
 
     Raises:
         OSError: The disk does not take them; the old file is still there.

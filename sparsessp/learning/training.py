@@ -1,7 +1,7 @@
 """The training loop (section 4.1): Adam on the mean squared error of random patches.
 
 A run is a pure function of its settings and samples. Its full state is kept in a scratch folder at
-every validation; started again there, it goes on where it stood and, on a CPU, ends bit-equal.
+every validation; started again there, it resumes where it stopped and, on a CPU, ends with the same bits.
 """
 
 import math
@@ -79,7 +79,7 @@ def train(
         The network, on the CPU, its history, and how long it took.
 
     Raises:
-        SparseSSPError: The loss is no finite number, or a network has no volume to learn from.
+        SparseSSPError: The loss is not finite, or a network has no volume to learn from.
     """
     model = build(network, network.seed)
     if network.weights != UNTRAINED:
@@ -155,7 +155,7 @@ def train_step(
 
 
 def is_stable(loss: float) -> bool:
-    """Whether a loss is a finite number of a network that may still learn."""
+    """Return whether a loss is finite and small enough for training to continue."""
     return math.isfinite(loss) and loss <= _EXPLODED
 
 
@@ -252,7 +252,7 @@ class _Run:
                 )
             except _compile_errors() as error:
                 tqdm.write(
-                    f"{self.network.settings.name}: torch.compile failed, goes on without it "
+                    f"{self.network.settings.name}: torch.compile failed, continuing without it "
                     f"({str(error).strip().splitlines()[0]})",
                     file=sys.stderr,
                 )
@@ -266,7 +266,7 @@ class _Run:
             torch.cuda.empty_cache()
             self.micro_batch = math.ceil(self.micro_batch / 2)
             tqdm.write(
-                f"{self.network.settings.name}: out of GPU memory; goes on with micro_batch {self.micro_batch}, "
+                f"{self.network.settings.name}: out of GPU memory; continuing with micro_batch {self.micro_batch}, "
                 f"the batch stays {self.training.batch}",
                 file=sys.stderr,
             )
@@ -351,4 +351,4 @@ class _Run:
         self.saved = self.done
         if self.progress:
             name = self.network.settings.name
-            tqdm.write(f"{name} {self.label}: goes on from iteration {self.done}", file=sys.stderr)
+            tqdm.write(f"{name} {self.label}: resumes from iteration {self.done}", file=sys.stderr)

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from sparsessp.reporting.figures.drawing import canvas, tidy
 from sparsessp.reporting.names import GREY
 
-# The verdict is also printed at the right, so that nobody depends on colour.
+# The verdict is also printed at the right, so that the verdict does not depend on colour.
 _VERDICTS = {"supported": "#0072b2", "contradicted": "#d55e00", "undecided": GREY, "not run": GREY}
 _REACH = 4  # times the largest effect; an interval that reaches further, as one of two comparisons may, is cut off
 

@@ -41,7 +41,7 @@ def read_scores(path: Path) -> pd.DataFrame:
     if unknown:
         raise SparseSSPError(f"{path}: structure {unknown[0]!r} is unknown; allowed: {', '.join(KEYS)}")
     if not np.isfinite(frame[list(_NUMBERS)].to_numpy()).all():
-        raise SparseSSPError(f"{path}: a score is not a finite number")
+        raise SparseSSPError(f"{path}: a score is not finite")
     twice = frame.loc[frame["volume"].duplicated(), "volume"]
     if len(twice):
         raise SparseSSPError(f"{path}: volume {twice.iloc[0]!r} is listed twice")

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and are on the disk before anything builds on them."""
+"""Files are written atomically, and are on the disk before anything builds on them."""
 
 import errno
 import hashlib
@@ -45,7 +45,7 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
+    """Write `text` to `path` atomically."""
     with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 

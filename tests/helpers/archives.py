@@ -50,7 +50,7 @@ def write_czi(path, voxels, voxel_um=VOXEL_UM, compression=None, origin=(0, 0), 
 
 
 def make_voxels(shape, channels, seed):
-    """Light, target and DNA that have to do with each other, and noise in the channels that nobody wants."""
+    """Light, target and DNA that have to do with each other, and noise in the channels that are not needed."""
     rng = np.random.default_rng(seed)
     voxels = rng.integers(90, 110, (channels.channels, *shape), dtype=np.uint16)
     cells = gaussian_filter(rng.standard_normal(shape), (1, 4, 4))

@@ -37,7 +37,7 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
         there, with None.
 
     Raises:
-        BadArchive: The archive is cut short or corrupt, or a wanted file stands twice in it or is too
+        BadArchive: The archive is cut short or corrupt, or a wanted file is in it twice or is too
             large.
         SparseSSPError: The archive is missing, or a file finds no room in `folder`.
     """
@@ -56,7 +56,7 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
                 if name not in wanted or not member.isreg():
                     continue
                 if name in seen:
-                    raise BadArchive(f"{archive}: {name!r} stands twice; allowed: each file name once")
+                    raise BadArchive(f"{archive}: {name!r} is listed twice; allowed: each file name once")
                 if member.size > LARGEST_BYTES:
                     raise BadArchive(f"{archive}: {name!r} has {member.size} bytes; allowed: at most {LARGEST_BYTES}")
                 seen.add(name)

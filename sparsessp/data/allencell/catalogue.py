@@ -19,7 +19,7 @@ DNA = "dna"  # the one set with a list but no archive: its rows name images of t
 
 def _url(value: str) -> str:
     if "://" not in value:
-        raise ValueError("is no URL; allowed: http, https, file")
+        raise ValueError("is not a URL; allowed: http, https, file")
     try:
         local_path(value)
     except SparseSSPError as error:

@@ -177,7 +177,7 @@ def fetch(
     except OSError as error:
         raise SparseSSPError(f"{error.filename or target}: cannot be read or written ({error.strerror})") from error
     explained = "; ".join(reasons) or "none is given"
-    hint = f"; {kept} bytes are kept, the next run goes on from there" if kept else ""
+    hint = f"; {kept} bytes are kept; the next run resumes from there" if kept else ""
     raise SparseSSPError(f"{target.name}: no source gives the file: {explained}{hint}")
 
 

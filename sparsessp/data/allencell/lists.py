@@ -99,7 +99,7 @@ def faults(lists: Mapping[str, pd.DataFrame]) -> list[str]:
             if base_name(path) in ("", ".", ".."):
                 found.append(f"{row}: {PATH} names no file")
             elif path in paths:
-                found.append(f"{row}: the image stands twice in this list")
+                found.append(f"{row}: the image is listed twice")
             elif name != DNA and path in own:
                 found.append(f"{row}: the image stands in {own[path][0]} too; only {DNA} may share it")
             elif name != DNA and base_name(path) in files:

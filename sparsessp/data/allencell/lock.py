@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sparsessp.config import Settings, shown
+from sparsessp.config import Settings, short_repr
 from sparsessp.data.allencell.catalogue import Sum
 from sparsessp.data.allencell.download import Fetched, Pin
 from sparsessp.errors import SparseSSPError
@@ -63,13 +63,13 @@ class Lock:
             return {}
         if not isinstance(values, dict):
             raise SparseSSPError(
-                f"{self.path}: holds {shown(values)}; expected lines NAME: {{bytes: ..., sha256: ...}}"
+                f"{self.path}: holds {short_repr(values)}; expected lines NAME: {{bytes: ..., sha256: ...}}"
             )
         entries = {}
         for name, value in values.items():
             if not isinstance(name, str) or not isinstance(value, dict):
                 raise SparseSSPError(
-                    f"{self.path}: {name} = {shown(value)}; expected a line NAME: {{bytes: ..., sha256: ...}}"
+                    f"{self.path}: {name} = {short_repr(value)}; expected a line NAME: {{bytes: ..., sha256: ...}}"
                 )
             entries[name] = _Entry.load(value, f"{self.path}: {name}", strict=True)
         return entries
