@@ -1,4 +1,4 @@
-# Needs only Python 3.11 or later, git and make. `make help` lists what there is.
+# Needs only Python 3.11 or later, git and make. `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
@@ -7,7 +7,7 @@ READY := .venv/.ready
 .PHONY: help demo test check smoke chaos lock montage
 
 help:
-	@echo "make demo     environment, then the whole pipeline at the default scale (some minutes)"
+	@echo "make demo     environment, then the whole pipeline at the default scale (some minutes); WORKERS=N at a time"
 	@echo "make test     environment, then the tests"
 	@echo "make check    style, params.yaml against pipeline/conf, the packages against requirements.lock"
 	@echo "make smoke    the whole pipeline at smoke scale in a temporary clone"
@@ -23,8 +23,8 @@ $(READY): requirements.lock pyproject.toml
 	touch $(READY)
 
 demo: $(READY)
-	$(RUN) dvc repro --keep-going || { $(RUN) dvc repro --single-item report; false; }
-	@echo "Done. Read reports/README.md"
+	$(RUN) python -m pipeline.run_plan $(if $(WORKERS),--workers $(WORKERS))
+	@echo "Activate the environment for dvc and python commands: . .venv/bin/activate"
 
 # A process for each core, with one thread: hundreds of tiny networks gain nothing from more.
 test: $(READY)

@@ -43,7 +43,7 @@ STARTING = "(dvc starts)"
 # Measured anew by every run: no two give the same bytes.
 MEASURED = ("artifacts/profile", "artifacts/durations", "reports/timings.")
 # Not results: the pipeline's own notes.
-NOTES = ("artifacts/locks", "artifacts/failures")
+NOTES = ("artifacts/locks", "artifacts/failures", "artifacts/logs")
 AS_CHAOS = ("-c", "user.name=chaos", "-c", "user.email=chaos")
 _RUNNING = re.compile(r"Running stage '(.+)'")
 _RESUMED = re.compile(r"from iteration \d+")
