@@ -1,4 +1,4 @@
-"""One contract for every backbone of Table 5, and what is refused."""
+"""One contract for every backbone of Table 5; invalid backbones and weights are refused."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from sparsessp.networks.network import build
 
 SMALL = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1, "repmode_kernel": 3}
 OTHERS = [name for name in BACKBONES if name != NATIVE]
-# Millions of weights of the backbone alone, for 32 planes; of the same networks in their usual libraries.
+# Millions of parameters of the backbone with 32 input channels, as timm and transformers report them.
 MILLIONS = {"resnet18": 11.3, "swin_base": 86.8, "vit_base": 91.4, "dinov2_base": 90.9, "vit_large": 310.8}
 
 
@@ -45,7 +45,7 @@ def test_every_legal_combination_learns(backbone):
     for topology, interpolation in (("2d", "prefix"), ("2d", "none"), ("2to3d", "postfix")):
         network = build(tiny(backbone, topology=topology, interpolation=interpolation))
         assert isinstance(network.encoder.backbone, Backbone)
-        for rows, columns in ((32, 48), (20, 20)):  # of no whole number of tokens too
+        for rows, columns in ((32, 48), (20, 20)):  # 20 is not divisible by the token size
             output = network(torch.randn(2, 1, 4, rows, columns), torch.tensor([0, 5]))
             assert output.shape == (2, 1, 8, rows, columns)
         output.square().mean().backward()
@@ -84,7 +84,7 @@ def test_same_seed_same_weights(backbone):
         ({"topology": "2d", "backbone": "resnet18", "weights": "-x"}, "no - in front"),
     ),
 )
-def test_nonsense_is_refused_with_the_reason(values, message):
+def test_invalid_settings_are_refused_with_the_reason(values, message):
     with pytest.raises(SparseSSPError, match=message):
         ExperimentSettings.load({"method": "tsns", **values}, "test")
 
@@ -98,11 +98,11 @@ def test_names():
 
 
 def saved(folder, backbone):
-    """Weights of a trained network for colour images, as others publish them."""
+    """Weights of a network for colour images, in the format in which they are published."""
     if backbone == "resnet18":
         import importlib
 
-        trained = importlib.import_module("sparsessp.networks.backbones.resnet18").Features(3, 16)
+        trained = importlib.import_module("sparsessp.networks.backbones.resnet18").ResNet18(3, 16)
         torch.save(trained.state_dict() | {"fc.bias": torch.zeros(3)}, folder / "resnet18.pth")
         return str(folder / "resnet18.pth"), trained
     trained = build(tiny(backbone, depth=4, ratio=1)).encoder.backbone.model
@@ -111,7 +111,7 @@ def saved(folder, backbone):
 
 
 @pytest.mark.parametrize("backbone", OTHERS)
-def test_local_weights_are_taken_over(tmp_path, samples, backbone):
+def test_local_weights_are_loaded(tmp_path, samples, backbone):
     source, trained = saved(tmp_path, backbone)
     settings = tiny(backbone, weights=source)
     training = TrainingSettings(iterations=1, batch=2, patch=24, learning_rate=1e-30)

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sparsessp.networks.convolution import convolve, convolve_each
+from sparsessp.networks.convolution import convolve, convolve_per_sample
 from sparsessp.networks.methods.repmode import MixtureConv
 
 CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 
 
 def gradients(function, *leaves):
-    """Result and gradients of a function, for a gradient of the result that tells all its voxels apart."""
+    """Result and gradients of a function, for a loss that weights each voxel differently."""
     leaves = [leaf.detach().clone().requires_grad_() for leaf in leaves]
     y = function(*leaves)
     weights = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).sin().reshape(y.shape)
@@ -36,7 +36,7 @@ def test_result_and_gradients_are_those_of_torch(n, kernel, stride):
 @pytest.mark.parametrize("kernel", (3, 5))
 def test_each_sample_has_its_kernel(kernel):
     x, kernels = torch.randn(3, 2, 4, 6, 6), torch.randn(3, 5, 2, *[kernel] * 3)
-    together = convolve_each(x, kernels.unbind())
+    together = convolve_per_sample(x, kernels.unbind())
     alone = [F.conv3d(part, own, padding=kernel // 2) for part, own in zip(x.split(1), kernels, strict=True)]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)  # float32 sums in another order
 

@@ -25,7 +25,7 @@ class Gain(PlainHead):
         return y_BC * per_channel(1 + self.gain(code), y_BC)
 
 
-class Conditioning(Method):
+class Loud(Method):
     first_conditioned = "head"
 
     def code(self):
@@ -39,20 +39,20 @@ BACKBONE = '''"""Dots: pooled pixels."""
 
 from torch import nn
 
-from sparsessp.networks.backbone import Backbone, Tap
+from sparsessp.networks.backbone import Backbone, FeatureMap
 
 
-class Features(Backbone):
+class Dots(Backbone):
     def __init__(self, channels, divisor):
         super().__init__()
         width = 32 // divisor
-        self.taps = tuple(Tap(width, 2 ** (level - 1), level) for level in (2, 3, 4, 5))
+        self.feature_maps = tuple(FeatureMap(width, 2 ** (level - 1), level) for level in (2, 3, 4, 5))
         self.point = nn.Conv2d(channels, width, 1)
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
 
     def forward(self, x_BCHW):
         maps = [self.pool(self.point(x_BCHW))]
-        for _ in self.taps[1:]:
+        for _ in self.feature_maps[1:]:
             maps.append(self.pool(maps[-1]))
         return maps
 '''

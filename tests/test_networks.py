@@ -13,8 +13,11 @@ from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings, Ne
 from sparsessp.costs.counted import macs, meta_network, parameters, shapes
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.blocks import fold, one_hot, unfold
+from sparsessp.networks.backbone import Backbone
 from sparsessp.networks.convolution import convolve, crop_to_reachable_taps, subsample
 from sparsessp.networks.interpolation import Postfix
+from sparsessp.networks.members import load_class
+from sparsessp.networks.method import Method, load_method
 from sparsessp.networks.network import build
 
 SMALL = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1, "repmode_kernel": 3}
@@ -22,7 +25,7 @@ AXES = tuple(product(TOPOLOGIES, ("prefix", "postfix", "none"), ("3d", "2d"), RA
 
 
 def legal():
-    """The combinations that settings accept, without a list of them."""
+    """The combinations that the settings accept."""
     found = []
     for axes in AXES:
         values = dict(zip(("topology", "interpolation", "projection", "ratio"), axes, strict=True))
@@ -61,6 +64,48 @@ def test_every_legal_combination_learns(method, capsys):
         print(f"\n{method}: built {len(LEGAL)} combinations, {len(LEGAL) * len(METHODS)} over all methods")
 
 
+def test_a_method_is_the_one_subclass_of_method_in_its_file():
+    names = {method: type(load_method(NetworkSettings(method=method, topology="2d"))).__name__ for method in METHODS}
+    assert {name: names[name] for name in ("condnet", "dodnet", "repmode", "tgnet", "tsns")} == {
+        "condnet": "CondNet",
+        "dodnet": "DoDNet",
+        "repmode": "RepMode",
+        "tgnet": "TGNet",
+        "tsns": "TSNs",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    (
+        ("", "subclasses of Backbone defined there: none; exactly one is needed"),
+        ("class A(Backbone):\n    pass\n", "defined there: none"),  # abstract
+        ("class A(Backbone):\n    forward = abs\nclass B(A):\n    pass\n", "defined there: A, B"),
+    ),
+)
+def test_a_file_without_exactly_one_backbone_is_named(tmp_path, monkeypatch, text, message):
+    import sparsessp.networks.backbones
+
+    (tmp_path / "odd.py").write_text(f"from sparsessp.networks.backbone import Backbone\n{text}")
+    monkeypatch.setattr(sparsessp.networks.backbones, "__path__", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "sparsessp.networks.backbones.odd", raising=False)
+    with pytest.raises(SparseSSPError, match=rf"backbones/odd\.py: .*{message}"):
+        load_class("backbones", "odd", Backbone)
+
+
+def test_an_imported_class_is_not_one_of_the_file(tmp_path, monkeypatch):
+    import sparsessp.networks.methods
+
+    (tmp_path / "odd.py").write_text(
+        "from sparsessp.networks.method import Method\n"
+        "from sparsessp.networks.methods.plain import Plain\n"
+        "class Odd(Method):\n    pass\n"
+    )
+    monkeypatch.setattr(sparsessp.networks.methods, "__path__", [*sparsessp.networks.methods.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "sparsessp.networks.methods.odd", raising=False)
+    assert load_class("methods", "odd", Method).__name__ == "Odd"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_full_width_shapes(method):
     for values in LEGAL:
@@ -68,8 +113,7 @@ def test_full_width_shapes(method):
         assert shapes(network)[-1] == ("prediction", (1, 32, 128, 128))
 
 
-# GMACs and parameters in millions of one 32 x 128 x 128 patch, worked out layer by layer for the
-# design in docs/methods.md; 3d, 3to2d, 2to3d, 2d.
+# GMACs and millions of parameters for one 32 x 128 x 128 patch, computed by hand, layer by layer; 3d, 3to2d, 2to3d, 2d.
 COSTS = {
     "plain": ((113.75, 17.29), (76.17, 16.20), (40.07, 4.44), (1.93, 3.19)),
     "dodnet": ((113.94, 17.33), (76.22, 17.05), (40.26, 4.48), (1.98, 4.04)),
@@ -84,7 +128,7 @@ COSTS = {
 def test_costs(method):
     for topology, (gmacs, millions) in zip(("3d", "3to2d", "2to3d", "2d"), COSTS[method], strict=True):
         network = meta_network(NetworkSettings(method=method, topology=topology))
-        # The figures carry two decimals.
+        # The values have two decimals.
         assert macs(network) / 1e9 == pytest.approx(gmacs, abs=0.0051)
         assert parameters(network) / 1e6 == pytest.approx(millions, abs=0.0101)
 
@@ -122,7 +166,7 @@ def test_repmode_kernel_is_the_gated_sum_of_its_experts(topology, kernel):
 
 @pytest.mark.parametrize("kernel", (1, 3, 5))
 @pytest.mark.parametrize("stride", (1, 2))
-def test_taps_that_reach_no_voxel_are_left_out_without_a_difference(kernel, stride):
+def test_cropping_a_kernel_to_its_reachable_taps_changes_nothing(kernel, stride):
     weight = torch.randn(2, 3, *[kernel] * 3, dtype=torch.float64)
     for size in product((1, 2, 3, 6), repeat=3):
         x = torch.randn(2, 3, *size, dtype=torch.float64)
@@ -142,8 +186,8 @@ def test_a_strided_1x1_convolution_is_one_of_the_subsampled_image(n):
         torch.testing.assert_close(convolve(x, weight, 2), expected)
 
 
-def test_training_on_several_threads_keeps_to_its_memory():
-    """In a process of its own: torch's strided 1x1 convolution wrote beyond its memory there, and the process died."""
+def test_training_on_several_threads_does_not_write_out_of_bounds():
+    """In a subprocess: torch's strided 1x1 convolution wrote out of bounds there, which killed the process."""
     script = (
         "import torch; torch.set_num_threads(2)\n"
         "from sparsessp.config import NetworkSettings\n"
@@ -173,7 +217,7 @@ def test_postfix_starts_as_linear_interpolation():
     deconvolution = Postfix(NetworkSettings(method="plain", topology="3d", ratio=4)).after
     planes = torch.arange(8.0).reshape(1, 1, 8, 1, 1).expand(1, 1, 8, 3, 3)
     got = deconvolution(planes)[0, 0, 4:-4, 1, 1]
-    # Plane j stands in the middle of its block of four.
+    # Plane j is in the middle of its block of four.
     torch.testing.assert_close(got, (torch.arange(32.0)[4:-4] - 1.5) / 4)
 
 

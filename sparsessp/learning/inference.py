@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sparsessp.networks.network import MultiNetwork, Network, specialised
+from sparsessp.networks.network import MultiNetwork, Network, merge_kernels
 from sparsessp.support.device import autocast
 
 # Voxels of the windows that a device computes at once: on a CPU one of the paper's windows, which is as
@@ -135,9 +135,9 @@ Predictor = Callable[[Tensor], Iterable[Tensor]]
 def _predictors(network: Network | MultiNetwork, tasks: Sequence[int]) -> list[Predictor]:
     """Ways to compute all tasks of a batch: one for all if they share work, else one for each."""
     if len(tasks) > 1 and isinstance(network, Network) and network.first_conditioned != "encoder":
-        return [partial(network.several, tasks=tasks)]
+        return [partial(network.forward_tasks, tasks=tasks)]
     return [
-        partial(_one, specialised(network, task) if isinstance(network, Network) else network, task) for task in tasks
+        partial(_one, merge_kernels(network, task) if isinstance(network, Network) else network, task) for task in tasks
     ]
 
 

@@ -1,8 +1,8 @@
-"""The pieces every network is made of.
+"""Building blocks of all networks.
 
-Shapes: B batch, C channels, D planes, H rows, W columns, T tasks; `x_BC...` is 2D or 3D.
-Modules take `(x, code)`: the image features and the batch's task code. Those that no task
-conditions ignore the code, so that the U-Net need not know which method it holds.
+Shapes: B batch, C channels, D planes, H rows, W columns, T tasks; `x_BC` is (B, C, ...) in 2D or 3D; `ci` and `co`
+are input and output channels, `n` the number of spatial dimensions. Modules take `(x, code)`: features and the task
+code of the batch. Unconditioned modules ignore the code, so that the U-Net works with every method.
 """
 
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ _CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 
 @dataclass(frozen=True)
 class Level:
-    """What one level of an encoder publishes; its neighbours are built from these numbers alone.
+    """Size of the feature of one encoder level; bridges and decoder are built from it.
 
     Attributes:
-        channels: Feature channels C_k.
-        depth: Planes D_k that the level stands for, folded away in 2D features.
+        channels: Channels C_k.
+        depth: Planes D_k. In 2D features, the planes that the level corresponds to.
     """
 
     channels: int
@@ -36,24 +36,23 @@ class Level:
 
 @dataclass(frozen=True)
 class Site:
-    """Where in the network a block stands, which decides how a method conditions it."""
+    """Position of a block in the network: part and number of spatial dimensions."""
 
     part: Literal["encoder", "decoder"]
     n: int
 
 
 def plain_conv(n: int, ci: int, co: int, kernel: int, stride: int = 1, bias: bool = False) -> nn.Module:
-    """Convolution in `n` dimensions with "same" padding, in torch's default initialisation.
+    """Convolution in `n` dimensions with "same" padding and torch's default initialisation.
 
-    Weights are kept channels-last: at the small widths of the CPU scales a training step of a 3D
-    convolution takes a quarter of the time it takes with contiguous weights.
+    Weights are channels-last, which is faster on a CPU at small widths (docs/speed.md#what-was-tried).
     """
     conv = _CONV[n](ci, co, kernel, stride=stride, padding=kernel // 2, bias=bias)
     return conv.to(memory_format=CHANNELS_LAST[n])
 
 
 class Conv(nn.Module):
-    """An unconditioned, bias-free convolution."""
+    """Unconditioned convolution without bias."""
 
     def __init__(self, n: int, ci: int, co: int, kernel: int, stride: int = 1):
         super().__init__()
@@ -65,51 +64,52 @@ class Conv(nn.Module):
 
 
 class Norm(nn.GroupNorm):
-    """An unconditioned group normalisation with scale and shift."""
+    """Unconditioned group normalisation with scale and shift."""
 
     def forward(self, x_BC: Tensor, code: Code = None) -> Tensor:
         """Normalise `x_BC`."""
         return super().forward(x_BC)
 
 
-class Parts(Protocol):
-    """The choices a residual block leaves to the method (see `method.Method`)."""
+class BlockLayers(Protocol):
+    """Layers of a residual block that the method chooses (see `method.Method`)."""
 
     def norm(self, site: Site, channels: int) -> nn.Module:
-        """Normalisation."""
+        """Return the normalisation."""
 
     def conv(self, site: Site, ci: int, co: int, stride: int) -> nn.Module:
-        """A convolution of kernel 3."""
+        """Return a convolution of kernel 3."""
 
     def gate(self, site: Site, channels: int) -> nn.Module | None:
-        """What weighs the block's residual, if anything."""
+        """Return the gate of the block's output, if any."""
 
 
 class ResidualBlock(nn.Module):
-    """Norm-ReLU-conv twice beside a shortcut, no activation after the sum (section 3.3).
+    """Pre-activation residual block: norm, ReLU and convolution, twice, plus a shortcut (section 3.3).
 
-    The shortcut is the identity, or norm-ReLU-1x1 conv where channels or size change.
+    The shortcut is the identity or, where channels or size change, norm, ReLU and a 1x1 convolution. There is no
+    activation after the sum.
 
     Attributes:
-        checkpointing: Keep the input alone for the backward pass and compute the rest again.
+        checkpointing: Activation checkpointing: keep only the input for the backward pass and recompute the rest.
     """
 
-    def __init__(self, parts: Parts, site: Site, ci: int, co: int, stride: int = 1):
+    def __init__(self, method: BlockLayers, site: Site, ci: int, co: int, stride: int = 1):
         super().__init__()
         self.checkpointing = False
-        self.norm1 = parts.norm(site, ci)
-        self.conv1 = parts.conv(site, ci, co, stride)
-        self.norm2 = parts.norm(site, co)
-        self.conv2 = parts.conv(site, co, co, 1)
-        self.gate = parts.gate(site, co)
+        self.norm1 = method.norm(site, ci)
+        self.conv1 = method.conv(site, ci, co, stride)
+        self.norm2 = method.norm(site, co)
+        self.conv2 = method.conv(site, co, co, 1)
+        self.gate = method.gate(site, co)
         self.stride = stride
         self.shortcut_norm: nn.Module | None = None
         if ci != co or stride != 1:
-            self.shortcut_norm = parts.norm(site, ci)
+            self.shortcut_norm = method.norm(site, ci)
             self.shortcut_conv = plain_conv(site.n, ci, co, 1)
 
     def forward(self, x_BC: Tensor, code: Code) -> Tensor:
-        """Return the block's output, (B, co, ...) at the stride's size."""
+        """Return (B, co, ...), each axis divided by the stride and rounded up."""
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(self._forward, x_BC, code, use_reentrant=False)
         return self._forward(x_BC, code)
@@ -125,37 +125,37 @@ class ResidualBlock(nn.Module):
 
 
 def fold(x_BCDHW: Tensor) -> Tensor:
-    """Depth into channels, channel-major: (B, C, D, H, W) to (B, C * D, H, W) (section 3.3)."""
+    """Fold depth into channels, channel-major: (B, C, D, H, W) to (B, C * D, H, W) (section 3.3)."""
     return x_BCDHW.flatten(1, 2)
 
 
 def unfold(x_BCHW: Tensor, depth: int) -> Tensor:
-    """Channels into depth, the inverse of `fold`: (B, C * D, H, W) to (B, C, D, H, W).
+    """Unfold channels into depth, the inverse of `fold`: (B, C * D, H, W) to (B, C, D, H, W).
 
     Raises:
-        SparseSSPError: The channels are no multiple of the depth.
+        SparseSSPError: The channels are not divisible by the depth.
     """
-    return x_BCHW.unflatten(1, (divided(x_BCHW.shape[1], depth, "channels", "depth"), depth))
+    return x_BCHW.unflatten(1, (divide_exactly(x_BCHW.shape[1], depth, "channels", "depth"), depth))
 
 
-def divided(number: int, by: int, what: str, by_what: str) -> int:
-    """Return number / by.
+def divide_exactly(number: int, divisor: int, what: str, divisor_name: str) -> int:
+    """Return number / divisor.
 
     Raises:
-        SparseSSPError: It does not divide; the message names both.
+        SparseSSPError: The number is not divisible; the message names both.
     """
-    if number % by:
-        raise SparseSSPError(f"{what} {number} is no multiple of {by_what} {by}")
-    return number // by
+    if number % divisor:
+        raise SparseSSPError(f"{what} {number} is not divisible by {divisor_name} {divisor}")
+    return number // divisor
 
 
-def pooled(x_BC: Tensor) -> Tensor:
-    """Global average over all spatial axes, (B, C)."""
+def global_average(x_BC: Tensor) -> Tensor:
+    """Global average pooling over all spatial axes, (B, C)."""
     return x_BC.flatten(2).mean(2)
 
 
 def per_channel(value_BC: Tensor, like: Tensor) -> Tensor:
-    """Shape a value per sample and channel so that it broadcasts over the space of `like`."""
+    """Reshape a value per sample and channel so that it broadcasts over the spatial axes of `like`."""
     return value_BC.reshape(*value_BC.shape, *([1] * (like.dim() - 2)))
 
 

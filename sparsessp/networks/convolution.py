@@ -40,7 +40,7 @@ def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1) -> Tensor:
     return _convolved(x_BC, _laid_out(kernel_OI), stride)
 
 
-def convolve_each(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int = 1) -> Tensor:
+def convolve_per_sample(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int = 1) -> Tensor:
     """Convolve each sample with a kernel of its own.
 
     Kernels of 3 in one grouped convolution, on two cores 2 to 5 times faster than a loop over the

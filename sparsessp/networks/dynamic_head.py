@@ -1,28 +1,28 @@
-"""Task controller and dynamic head, which DoDNet and TGNet share (Fig. 3).
+"""Task controller and dynamic head, shared by DoDNet and TGNet (Fig. 3).
 
-The controller reads the pooled bottleneck and the task, and writes the weights of three 1x1
-convolutions for each sample.
+The controller predicts the weights of three 1x1 convolutions for each sample, from the pooled bottleneck feature and
+the task code (docs/methods.md#dynamic-head).
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparsessp.networks.blocks import Norm, one_hot, plain_conv, pooled
+from sparsessp.networks.blocks import Norm, global_average, one_hot, plain_conv
 
-# Eight scalars per pixel would be a bottleneck for the planes that a 2D head returns.
+# A 2D head returns all planes from one feature per pixel, for which eight channels are too few.
 _HEAD_CHANNELS = {2: 32, 3: 8}
 
-# With torch's own scale the written head starts far too loud: on the simulated data the first losses
-# are 2 to 4 where a constant has 1, and after 90 steps R2 is .015 instead of .097.
+# With torch's default initialisation the predicted weights are far too large: on the simulated data the first losses
+# are 2 to 4, compared with 1 for a constant prediction, and after 90 steps R2 is .015 instead of .097.
 _CONTROLLER_SCALE = 0.1
 
 
 class OneHot(nn.Module):
-    """Task indices to one-hot codes, scaled by sqrt(T) to a mean square of 1, like an image feature.
+    """One-hot task codes, scaled by sqrt(T) to a mean square of 1, like a normalised image feature.
 
-    Unscaled, the task reaches the controller too weakly to tell structures apart in few steps: after
-    200 steps on the simulated data the nucleolus' R2 is .00 instead of .32.
+    Without the scale the task influences the controller too little to distinguish structures in few steps: after
+    200 steps on the simulated data the R2 of the nucleolus is .00 instead of .32.
     """
 
     def __init__(self, tasks: int):
@@ -35,10 +35,10 @@ class OneHot(nn.Module):
 
 
 class DynamicHead(nn.Module):
-    """Norm-ReLU-1x1 to a few channels, then three 1x1 layers whose weights the controller writes.
+    """Norm, ReLU and a 1x1 convolution to a few channels, then three 1x1 layers with predicted weights.
 
     Args:
-        groups: Groups of its normalisations.
+        groups: Groups of each normalisation.
         n: Dimensions of the decoder.
         ci: Channels of the last decoder feature.
         co: Output channels.
@@ -55,28 +55,28 @@ class DynamicHead(nn.Module):
         self.controller = nn.Linear(bottleneck + tasks, sum(self.sizes))
         with torch.no_grad():
             self.controller.weight.mul_(_CONTROLLER_SCALE)
-            self._start_as_layers(self.controller.bias)
+            self._initialise(self.controller.bias)
         self.norm = Norm(groups, ci)
         self.reduce = plain_conv(n, ci, c, 1, bias=True)
 
-    def _start_as_layers(self, bias: Tensor) -> None:
-        """Let the controller's bias write, before any training, three layers in torch's own initialisation.
+    def _initialise(self, bias: Tensor) -> None:
+        """Initialise the bias so that it predicts three layers in torch's default initialisation.
 
-        Its own is for a layer of other inputs: it writes layers several times too quiet, three in a row,
-        through which little gradient comes back.
+        The controller's default initialisation has the scale of its own, larger fan-in: three predicted layers in a
+        row would be several times too small and pass little gradient.
         """
         for part, (_, ci) in zip(bias.split(self.sizes), self.layers * 2, strict=True):
             nn.init.uniform_(part, -(ci**-0.5), ci**-0.5)
 
     def forward(self, x_BC: Tensor, bottleneck_BC: Tensor, code_BT: Tensor) -> Tensor:
         """Return (B, co, ...)."""
-        image_BC = pooled(F.relu(self.bottleneck_norm(bottleneck_BC)))
-        written = self.controller(torch.cat([image_BC, code_BT.to(image_BC.dtype)], dim=1)).split(self.sizes, dim=1)
+        image_BC = global_average(F.relu(self.bottleneck_norm(bottleneck_BC)))
+        predicted = self.controller(torch.cat([image_BC, code_BT.to(image_BC.dtype)], dim=1)).split(self.sizes, dim=1)
         x_BC = self.reduce(F.relu(self.norm(x_BC)))
         space = x_BC.shape[2:]
         h_BCN = x_BC.flatten(2)
         for i, (co, ci) in enumerate(self.layers):
-            weight_BOI = written[i].unflatten(1, (co, ci)).to(h_BCN.dtype)
-            bias_BO1 = written[i + 3].unsqueeze(2).to(h_BCN.dtype)
+            weight_BOI = predicted[i].unflatten(1, (co, ci)).to(h_BCN.dtype)
+            bias_BO1 = predicted[i + 3].unsqueeze(2).to(h_BCN.dtype)
             h_BCN = torch.baddbmm(bias_BO1, weight_BOI, h_BCN if i == 0 else F.relu(h_BCN))
         return h_BCN.unflatten(2, space)

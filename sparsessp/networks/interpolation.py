@@ -1,6 +1,7 @@
-"""One-to-many mapping along Z: where the missing planes come from (section 3.2, Fig. 2a).
+"""One-to-many mapping along z: how the missing planes are filled in (section 3.2, Fig. 2a).
 
-Each interpolation publishes the planes that the network sees and those that it returns.
+Each interpolation has two functions, `before` and `after` the network, and two attributes: `input_depth` and
+`output_depth`, the planes that the network receives and returns.
 """
 
 import torch
@@ -10,7 +11,7 @@ from sparsessp.config import NetworkSettings
 
 
 class Prefix(nn.Module):
-    """Repeat each imaged plane r times before the network: nearest neighbour, as in the paper."""
+    """Nearest-neighbour interpolation before the network: each imaged plane is repeated r times, as in the paper."""
 
     def __init__(self, settings: NetworkSettings):
         super().__init__()
@@ -18,11 +19,11 @@ class Prefix(nn.Module):
         self.input_depth = self.output_depth = settings.depth
 
     def before(self, view_B1DHW: Tensor) -> Tensor:
-        """Sparse view, D / r planes, to the pseudo voxel grid of D planes."""
+        """Repeat the D / r planes of the sparse view to D planes, the pseudo voxel grid."""
         return view_B1DHW.repeat_interleave(self.ratio, dim=2)
 
     def after(self, y_B1DHW: Tensor) -> Tensor:
-        """Return the network's output as it is."""
+        """Return the network's output unchanged."""
         return y_B1DHW
 
 
@@ -47,16 +48,16 @@ class Postfix(nn.Module):
                 self.deconvolution.bias.zero_()
 
     def before(self, view_B1DHW: Tensor) -> Tensor:
-        """Return the sparse view as it is."""
+        """Return the sparse view unchanged."""
         return view_B1DHW
 
     def after(self, y_B1DHW: Tensor) -> Tensor:
-        """Network's output, D / r planes, to D planes."""
+        """Interpolate the D / r planes of the network's output to D planes."""
         return self.deconvolution(y_B1DHW)
 
 
-class Without(nn.Module):
-    """No interpolation: a 2D decoder's head has as many channels as the target has planes."""
+class NoInterpolation(nn.Module):
+    """No interpolation: the head of a 2D decoder returns one channel for each plane of the target."""
 
     def __init__(self, settings: NetworkSettings):
         super().__init__()
@@ -64,12 +65,12 @@ class Without(nn.Module):
         self.output_depth = settings.depth
 
     def before(self, view_B1DHW: Tensor) -> Tensor:
-        """Return the sparse view as it is."""
+        """Return the sparse view unchanged."""
         return view_B1DHW
 
     def after(self, y_B1DHW: Tensor) -> Tensor:
-        """Return the network's output as it is."""
+        """Return the network's output unchanged."""
         return y_B1DHW
 
 
-INTERPOLATIONS = {"prefix": Prefix, "postfix": Postfix, "none": Without}
+INTERPOLATIONS = {"prefix": Prefix, "postfix": Postfix, "none": NoInterpolation}

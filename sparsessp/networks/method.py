@@ -1,20 +1,35 @@
 """The contract of a task-conditioning method (section 3.4).
 
-A method is one file in `methods/`, found by its name; it defines `class Conditioning(Method)`.
-It answers five questions, and each answer has a default, the unconditioned one:
+A method is one file, `methods/NAME.py`, with one subclass of `Method`. The name of the file is the name in
+settings, stages and tables; nothing needs to be registered. A method makes six choices. Each has a default, so
+an empty subclass is an unconditioned network:
 
-    code    how task indices become a code, computed once per batch
-    norm    the normalisation at a site of a residual block, and before the head
-    conv    the kernel-3 convolution at a site of a residual block
-    gate    what weighs a block's residual, if anything
-    skip    how a feature is changed on its way into the decoder, if at all
-    head    what turns the last decoder feature into planes
+    code    turns task indices into the task code, once per batch
+    norm    normalisation in residual blocks and before the head
+    conv    convolution of kernel 3 in residual blocks
+    gate    weights for the output of a residual block's second convolution
+    skip    transform of a feature on its way into the decoder
+    head    maps the last decoder feature to the output channels
 
-All modules it returns take the code as last argument. The rest of the network does not know which
-method it holds. A method never imports another method: what two share belongs to blocks.py.
+Every method returns a module that takes the task code as its last argument. The rest of the network does not
+know which method it uses. An example that conditions only the head:
+
+    class Scaled(Method):
+        first_conditioned = "head"
+
+        def code(self):
+            return OneHot(self.tasks)  # from dynamic_head.py
+
+        def head(self, n, ci, co, bottleneck):
+            return ScaledHead(n, ci, co, self.tasks)  # forward(x_BC, bottleneck_BC, code_BT)
+
+`self.settings` holds the network's settings and `self.tasks` the number of tasks. A module that computes its
+weights from the task alone may define `merge(code)`, which returns the equivalent module for that one task; it is
+called once before whole volumes are predicted (`network.merge_kernels`). A method never imports another method;
+what two of them share has its own file, such as `dynamic_head.py`. `tests/test_networks.py` finds each method and
+builds it in every allowed combination.
 """
 
-import importlib
 from typing import Literal
 
 from torch import Tensor, nn
@@ -23,21 +38,22 @@ from torch.nn import functional as F
 from sparsessp.config import METHODS, NetworkSettings
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.blocks import Code, Conv, Norm, Site, plain_conv
+from sparsessp.networks.members import load_class
 from sparsessp.structures import STRUCTURES
 
 Part = Literal["encoder", "decoder", "head"]
 
 
 class NoCode(nn.Module):
-    """The code of a network that is told no task."""
+    """The task code of an unconditioned network."""
 
     def forward(self, task_B: Tensor) -> Code:
-        """Return None, whatever the tasks."""
+        """Return None for any tasks."""
         return None
 
 
 class PlainHead(nn.Module):
-    """Norm-ReLU-1x1 convolution to the output channels."""
+    """Norm, ReLU and a 1x1 convolution to the output channels."""
 
     def __init__(self, norm: nn.Module, n: int, ci: int, co: int):
         super().__init__()
@@ -50,13 +66,13 @@ class PlainHead(nn.Module):
 
 
 class Method:
-    """No conditioning at all: the default answer to every question."""
+    """No conditioning: the default choices."""
 
     per_structure = False
-    """Whether one network is trained for each structure."""
+    """Whether a separate network is trained for each structure."""
 
     first_conditioned: Part = "encoder"
-    """The first part of the network that sees the code; what lies before it is computed once for all tasks."""
+    """First part of the network that uses the code; the parts before it are computed once for all tasks."""
 
     def __init__(self, settings: NetworkSettings):
         self.settings = settings
@@ -71,17 +87,20 @@ class Method:
         return Norm(self.settings.groups, channels)
 
     def conv(self, site: Site, ci: int, co: int, stride: int) -> nn.Module:
-        """Module (x, code) -> x convolved with kernel 3, bias-free."""
+        """Module (x, code) -> convolution of x with kernel 3, without bias."""
         return Conv(site.n, ci, co, 3, stride)
 
     def gate(self, site: Site, channels: int) -> nn.Module | None:
-        """Module (h, code) -> weighed h, or None."""
+        """Module (h, code) -> weighted h, or None."""
         return None
 
     def skip(self, n: int, level: int, channels: int) -> nn.Module | None:
         """Module (feature, upsampled decoder feature or None, code) -> feature, or None.
 
-        `level` runs from 1 to 5; 5 is the bottleneck, which meets no decoder feature.
+        Args:
+            n: Dimensions of the decoder.
+            level: 1 to 5. Level 5 is the bottleneck, for which there is no decoder feature.
+            channels: Channels of the feature.
         """
         return None
 
@@ -91,15 +110,18 @@ class Method:
         Args:
             n: Dimensions of the decoder.
             ci: Channels of the last decoder feature.
-            co: Output channels: 1 in 3D, the planes in 2D.
+            co: Output channels: 1 in 3D, the number of planes in 2D.
             bottleneck: Channels of the bottleneck feature.
         """
         return PlainHead(self.norm(Site("decoder", n), ci), n, ci, co)
 
 
 def load_method(settings: NetworkSettings) -> Method:
-    """Return the method that the settings name, from its file in `methods/`."""
+    """Return the method that the settings name.
+
+    Raises:
+        SparseSSPError: The method is unknown, or its file does not define exactly one.
+    """
     if settings.method not in METHODS:
         raise SparseSSPError(f"method {settings.method!r} is unknown; allowed: {', '.join(METHODS)}")
-    module = importlib.import_module(f"sparsessp.networks.methods.{settings.method}")
-    return module.Conditioning(settings)
+    return load_class("methods", settings.method, Method)(settings)

@@ -1,4 +1,4 @@
-"""A network: encoder, bridges, decoder and head, times a method, times an interpolation."""
+"""A network: interpolation, encoder, bridges, decoder and head, with the layers that a method chooses."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,17 @@ from sparsessp.networks.backbone import load_encoder
 from sparsessp.networks.blocks import Code, fold
 from sparsessp.networks.interpolation import INTERPOLATIONS
 from sparsessp.networks.method import load_method
-from sparsessp.networks.projection import bridge
+from sparsessp.networks.projection import build_bridge
 from sparsessp.networks.unet import Decoder
 from sparsessp.structures import STRUCTURES
 
 
 class Network(nn.Module):
     """Predicts a dense fluorescence patch from a sparse view of transmitted light (section 3).
+
+    Attributes:
+        settings: Settings that it was built from.
+        first_conditioned: First part that uses the task code.
 
     Raises:
         SparseSSPError: Channels and depths of the settings do not divide; the message names both.
@@ -36,7 +40,7 @@ class Network(nn.Module):
         self.encoder = load_encoder(method, encoder, 1 if encoder == 3 else planes, planes)
         levels, channels = self.encoder.levels, settings.widths(decoder)
         self.bridges = nn.ModuleList(
-            bridge(encoder, decoder, level, width, settings.embedding, settings.projection)
+            build_bridge(encoder, decoder, level, width, settings.embedding, settings.projection)
             for level, width in zip(levels, channels, strict=True)
         )
         self.decoder = Decoder(method, decoder, channels)
@@ -44,7 +48,7 @@ class Network(nn.Module):
         self.head = method.head(decoder, channels[0], outputs, levels[-1].channels)
 
     def forward(self, view_B1DHW: Tensor, task_B: Tensor) -> Tensor:
-        """Predict the patch of each sample's task.
+        """Predict the fluorescence of each sample's task.
 
         Args:
             view_B1DHW: Imaged planes, (B, 1, depth / ratio, H, W), z-scored.
@@ -54,7 +58,7 @@ class Network(nn.Module):
             (B, 1, depth, H, W), z-scored.
 
         Raises:
-            SparseSSPError: The view has another number of planes.
+            SparseSSPError: The view does not have depth / ratio planes.
         """
         planes = self.settings.depth // self.settings.ratio
         if view_B1DHW.shape[2] != planes:
@@ -66,15 +70,15 @@ class Network(nn.Module):
         features = self._encode(view_B1DHW, code)
         return self._finish(self._decode(features, code), features, code)
 
-    def several(self, view_B1DHW: Tensor, tasks: Sequence[int]) -> Iterator[Tensor]:
-        """Predict several tasks of the same patches, computing once what no task conditions.
+    def forward_tasks(self, view_B1DHW: Tensor, tasks: Sequence[int]) -> Iterator[Tensor]:
+        """Predict several tasks for the same patches; parts before the first conditioned one are computed once.
 
         Args:
-            view_B1DHW: As in `forward`.
+            view_B1DHW: Imaged planes, as in `forward`.
             tasks: Task indices.
 
         Yields:
-            For each task what `forward` returns for it.
+            The prediction of each task, as in `forward`.
         """
         features: list[Tensor] | None = None
         decoded: Tensor | None = None
@@ -87,22 +91,22 @@ class Network(nn.Module):
             yield self._finish(decoded, features, code)
 
     def _encode(self, view_B1DHW: Tensor, code: Code) -> list[Tensor]:
-        """Interpolate and encode; the features of levels 1 to 5."""
+        """Interpolate and encode: the features of levels 1 to 5."""
         x = self.interpolation.before(view_B1DHW)
         return self.encoder(fold(x) if self.settings.dimensions[0] == 2 else x, code)
 
     def _decode(self, features: list[Tensor], code: Code) -> Tensor:
-        """Cross the bridges and decode; the last feature."""
-        return self.decoder([cross(f) for cross, f in zip(self.bridges, features, strict=True)], code)
+        """Apply the bridges and decode: the last decoder feature."""
+        return self.decoder([bridge(f) for bridge, f in zip(self.bridges, features, strict=True)], code)
 
     def _finish(self, decoded_BC: Tensor, features: list[Tensor], code: Code) -> Tensor:
-        """Head and interpolation; (B, 1, depth, H, W)."""
+        """Apply the head and interpolate: (B, 1, depth, H, W)."""
         y = self.head(decoded_BC, features[-1], code)
         return self.interpolation.after(y.unsqueeze(1) if self.settings.dimensions[1] == 2 else y)
 
 
 class MultiNetwork(nn.Module):
-    """One network for each structure, each asked for its own task only (Multi-Net, section 2.1)."""
+    """One network for each structure (Multi-Net, section 2.1)."""
 
     def __init__(self, settings: NetworkSettings):
         super().__init__()
@@ -110,7 +114,7 @@ class MultiNetwork(nn.Module):
         self.networks = nn.ModuleList(Network(settings) for _ in STRUCTURES)
 
     def forward(self, view_B1DHW: Tensor, task_B: Tensor) -> Tensor:
-        """Predict as `Network.forward` does, each sample by its structure's network."""
+        """Predict each sample with the network of its structure; arguments and result as in `Network.forward`."""
         output: Tensor | None = None
         for task in task_B.unique():
             chosen = task_B == task
@@ -122,23 +126,29 @@ class MultiNetwork(nn.Module):
         return output
 
 
-def specialised(network: Network, task: int) -> Network:
-    """Return the network for one task, with what that task alone decides computed once.
+def merge_kernels(network: Network, task: int) -> Network:
+    """Return a network for one task in which each module with a `merge` method is replaced by its merged form.
 
-    RepMode's kernels are merged (its re-parameterisation); every other weight is shared with the
-    original, which stays as it was. It follows no later change of the weights.
+    This is the re-parameterisation of RepMode; networks of other methods stay as they are. All other weights are
+    shared with the original network, which is not changed. Merged kernels do not follow later training.
     """
     copied = copy.deepcopy(network, {id(weight): weight for weight in network.parameters()})
     code = network.code(torch.tensor([task], device=next(network.parameters()).device))
     for parent in list(copied.modules()):
         for name, child in parent.named_children():
-            if hasattr(child, "merged"):
-                setattr(parent, name, child.merged(code))
+            if hasattr(child, "merge"):
+                setattr(parent, name, child.merge(code))
     return copied
 
 
 def build(settings: NetworkSettings, seed: int = 0) -> Network | MultiNetwork:
-    """Build what the settings name, initialised from `seed` without touching torch's global state."""
+    """Build the network that the settings describe, initialised from `seed`.
+
+    Torch's global random state does not change.
+
+    Raises:
+        SparseSSPError: A method or backbone is unknown, or channels and depths do not divide.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MultiNetwork(settings) if load_method(settings).per_structure else Network(settings)

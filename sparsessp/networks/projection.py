@@ -1,25 +1,26 @@
 """Bridges from the encoder's dimensions to the decoder's, one per level (section 3.3, Fig. 2c).
 
-Depth-to-channel folds planes into channels, channel-to-depth unfolds them; the 1x1 projection that
-fits the channels runs in 3D (before the fold, after the unfold) or in 2D (the other way round).
+Depth-to-channel folds planes into channels; channel-to-depth unfolds them. A 1x1 convolution, the projection, matches
+the number of channels. It runs in 3D (before folding, after unfolding) or in 2D (after folding, before unfolding).
 """
 
 from torch import Tensor, nn
 
-from sparsessp.networks.blocks import Level, divided, fold, plain_conv, unfold
+from sparsessp.networks.blocks import Level, divide_exactly, fold, plain_conv, unfold
 
 
 class DepthToChannel(nn.Module):
-    """3D feature of a level to a 2D feature of the decoder's width.
+    """3D feature of a level to a 2D feature with the decoder's channels.
 
-    Projects to the uniform embedding U, then a lateral 1x1 convolution brings the width.
+    A projection to the uniform embedding U, then a lateral 1x1 convolution to the decoder's channels
+    (docs/methods.md#projection).
     """
 
     def __init__(self, level: Level, width: int, embedding: int, space: str):
         super().__init__()
         self.space = space
         if space == "3d":
-            planes = divided(embedding, level.depth, "embedding", "a level's depth")
+            planes = divide_exactly(embedding, level.depth, "embedding", "depth of a level")
             self.project = plain_conv(3, level.channels, planes, 1, bias=True)
         else:
             self.project = plain_conv(2, level.channels * level.depth, embedding, 1, bias=True)
@@ -32,14 +33,14 @@ class DepthToChannel(nn.Module):
 
 
 class ChannelToDepth(nn.Module):
-    """2D feature of a level to a 3D feature of the decoder's width."""
+    """2D feature of a level to a 3D feature with the decoder's channels."""
 
     def __init__(self, level: Level, width: int, space: str):
         super().__init__()
         self.space = space
         self.depth = level.depth
         if space == "3d":
-            channels = divided(level.channels, level.depth, "a level's channels", "its depth")
+            channels = divide_exactly(level.channels, level.depth, "channels of a level", "its depth")
             self.project = plain_conv(3, channels, width, 1, bias=True)
         else:
             self.project = plain_conv(2, level.channels, width * level.depth, 1, bias=True)
@@ -51,16 +52,19 @@ class ChannelToDepth(nn.Module):
         return unfold(self.project(x_BCHW), self.depth)
 
 
-def bridge(encoder: int, decoder: int, level: Level, width: int, embedding: int, space: str) -> nn.Module:
-    """Return the bridge of one level between an encoder and a decoder of these dimensions.
+def build_bridge(encoder: int, decoder: int, level: Level, width: int, embedding: int, space: str) -> nn.Module:
+    """Return the bridge of one level between an encoder and a decoder.
 
     Args:
         encoder: Dimensions of the encoder, 2 or 3.
-        decoder: Dimensions of the decoder.
-        level: What the encoder publishes.
-        width: Channels that the decoder expects.
-        embedding: Channels U after depth-to-channel.
+        decoder: Dimensions of the decoder, 2 or 3.
+        level: Channels and depth of the encoder's feature.
+        width: Channels of the decoder at this level.
+        embedding: Channels U of the uniform embedding, used by depth-to-channel.
         space: Space of the projection, "3d" or "2d".
+
+    Raises:
+        SparseSSPError: Channels and depth do not divide.
     """
     if encoder == decoder:
         return nn.Identity()

@@ -1,4 +1,4 @@
-"""What the backbones of Hugging Face transformers share; the library takes seconds to import, so only they do."""
+"""Backbones from Hugging Face transformers, which is imported only when one is built: it takes seconds."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -6,17 +6,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sparsessp.networks.backbone import Backbone, Tap, adapt_weights, resized
-from sparsessp.networks.weights import missing_extra, no_weights
+from sparsessp.networks.backbone import Backbone, FeatureMap, adapt_weights, resize
+from sparsessp.networks.weights import missing_extra, unreadable_weights
 
-_STRIDE = 16  # of the tokens of a plain vision transformer
+_STRIDE = 16  # of the tokens of all plain vision transformers
 
 
-def library() -> Any:
+def import_transformers() -> Any:
     """Import transformers.
 
     Raises:
-        SparseSSPError: It is not installed; the message names the extra.
+        SparseSSPError: It is not installed; the message says how to install it.
     """
     try:
         import transformers
@@ -25,38 +25,40 @@ def library() -> Any:
     return transformers
 
 
-class Pretrainable(Backbone):
-    """A backbone around a model of the library."""
+class TransformersBackbone(Backbone):
+    """A backbone with a model of the library in `self.model`."""
 
-    hub: str
-    """Name of its usual weights."""
-    first: str
-    """Name of the weight of the convolution that sees the image."""
+    hub_name: str
+    """Name of its usual weights on the hub."""
+    first_weight: str
+    """Name of the weight of the first convolution."""
 
     def load(self, weights: str) -> None:
-        """Take trained weights over, from a folder with config.json and model.safetensors, or from the hub."""
-        source = self.hub if weights == "hub" else weights
+        """Load pretrained weights from a folder with config.json and model.safetensors, or from the hub."""
+        source = self.hub_name if weights == "hub" else weights
         try:
             trained = type(self.model).from_pretrained(source, use_safetensors=True)
-        except Exception as error:  # network, names and files: what the library raises is its own affair
-            raise no_weights(source, error) from None
-        self.model.load_state_dict(adapt_weights(trained.state_dict(), self.model.state_dict(), self.first, source))
+        except Exception as error:  # the library raises many types for network, names and files
+            raise unreadable_weights(source, error) from None
+        adapted = adapt_weights(trained.state_dict(), self.model.state_dict(), self.first_weight, source)
+        self.model.load_state_dict(adapted)
 
 
-class PlainTransformer(Pretrainable):
-    """A vision transformer with tokens of one size: four maps of stride 16, doubled as their levels need.
+class PlainTransformer(TransformersBackbone):
+    """A plain vision transformer: four feature maps of stride 16 (docs/methods.md#backbones).
 
-    Taps after a quarter, half, three quarters and all of the layers go to levels 2, 3, 4 and 5. The image is
-    resized so that it has ceil(size / 16) tokens, whatever the pixels of a token.
+    The outputs after a quarter, half, three quarters and all of the layers go to levels 2, 3, 4 and 5. The image is
+    resized so that it has ceil(size / 16) tokens along each axis, whatever the patch size.
     """
 
     patch = 16
+    """Rows and columns of a patch, in pixels."""
 
     def __init__(self, channels: int, divisor: int, make: Callable[..., Any], hidden: int, layers: int, heads: int):
         super().__init__()
         hidden, layers = hidden // divisor, max(4, -(-layers // divisor))
-        self.taps = tuple(Tap(hidden, _STRIDE, level) for level in (2, 3, 4, 5))
-        self.after = [layers * k // 4 for k in (1, 2, 3, 4)]
+        self.feature_maps = tuple(FeatureMap(hidden, _STRIDE, level) for level in (2, 3, 4, 5))
+        self.output_layers = [layers * k // 4 for k in (1, 2, 3, 4)]
         self.model = make(
             num_channels=channels,
             hidden_size=hidden,
@@ -67,33 +69,33 @@ class PlainTransformer(Pretrainable):
 
     @abstractmethod
     def tokens(self, x_BCHW: Tensor) -> list[Tensor]:
-        """Return the tokens (B, 1 + N, C) after each of the layers `after`, the class's first."""
+        """Return the tokens (B, 1 + N, C) after each of the `output_layers`, the class token first."""
 
     def forward(self, x_BCHW: Tensor) -> list[Tensor]:
-        """Return the four maps."""
+        """Return the four feature maps."""
         rows, columns = (-(-n // _STRIDE) for n in x_BCHW.shape[2:])
-        x_BCHW = resized(x_BCHW, (rows * self.patch, columns * self.patch))
+        x_BCHW = resize(x_BCHW, (rows * self.patch, columns * self.patch))
         return [t_BNC[:, 1:].transpose(1, 2).unflatten(2, (rows, columns)) for t_BNC in self.tokens(x_BCHW)]
 
 
 class VisionTransformer(PlainTransformer):
-    """ViT (Dosovitskiy et al., ICLR 2021), patches of 16 pixels."""
+    """ViT (Dosovitskiy et al., ICLR 2021), patches of 16 x 16 pixels."""
 
-    first = "embeddings.patch_embeddings.projection.weight"
+    first_weight = "embeddings.patch_embeddings.projection.weight"
     size: dict[str, int]
-    """Channels `hidden`, `layers` and attention `heads`."""
+    """Channels `hidden`, number of `layers` and of attention `heads`."""
 
     def __init__(self, channels: int, divisor: int):
-        transformers = library()
+        transformers = import_transformers()
 
         def make(**size: int) -> nn.Module:
             config = transformers.ViTConfig(image_size=128, patch_size=self.patch, **size)
             return transformers.ViTModel(config, add_pooling_layer=False)
 
         super().__init__(channels, divisor, make, **self.size)
-        self.model.layernorm = nn.Identity()  # of the last layer alone, which is tapped before it
+        self.model.layernorm = nn.Identity()  # after the last layer, whose output is taken before it
 
     def tokens(self, x_BCHW: Tensor) -> list[Tensor]:
-        """Return the tapped layers' tokens."""
+        """Return the tokens of the output layers."""
         states = self.model(x_BCHW, output_hidden_states=True, interpolate_pos_encoding=True).hidden_states
-        return [states[k] for k in self.after]
+        return [states[k] for k in self.output_layers]

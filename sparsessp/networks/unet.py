@@ -1,7 +1,7 @@
-"""The common residual U-Net's levels and its decoder, in 2D or 3D (section 3.3); its encoder is `backbones/native.py`.
+"""Levels and decoder of the residual U-Net, in 2D or 3D (section 3.3); its encoder is `backbones/native.py`.
 
-Five levels. A stride-2 convolution with padding 1 takes D planes to ceil(D / 2), so a depth of one
-stays one without a special case; the decoder upsamples to each skip's own size.
+There are five levels. A stride-2 convolution with padding 1 maps D planes to ceil(D / 2), so that depths never fall
+below one; the decoder upsamples to the size of each skip.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,22 @@ from sparsessp.networks.method import Method
 _UPSAMPLE = {2: "bilinear", 3: "trilinear"}
 
 
-def depths(planes: int) -> tuple[int, ...]:
-    """Planes of the five levels for an input of `planes`, never below one."""
-    ladder = [planes]
-    while len(ladder) < 5:
-        ladder.append((ladder[-1] + 1) // 2)
-    return tuple(ladder)
+def level_depths(planes: int) -> tuple[int, ...]:
+    """Planes of the five levels for an input of `planes`: halved, rounded up."""
+    depths = [planes]
+    while len(depths) < 5:
+        depths.append((depths[-1] + 1) // 2)
+    return tuple(depths)
 
 
 class Decoder(nn.Module):
-    """Upsample, add the skip, one residual block; four times (section 3.3)."""
+    """Four times: upsample, add the skip, one residual block (section 3.3).
+
+    Args:
+        method: Conditioning of its blocks and skips.
+        n: Dimensions, 2 or 3.
+        channels: Channels of the five levels.
+    """
 
     def __init__(self, method: Method, n: int, channels: Sequence[int]):
         super().__init__()
@@ -34,14 +40,14 @@ class Decoder(nn.Module):
         site = Site("decoder", n)
         self.blocks = nn.ModuleList(ResidualBlock(method, site, channels[k], outputs[k]) for k in range(4))
 
-    def _enter(self, k: int, feature_BC: Tensor, up_BC: Tensor | None, code: Code) -> Tensor:
+    def _skip(self, k: int, feature_BC: Tensor, up_BC: Tensor | None, code: Code) -> Tensor:
         skip = self.skips[k]
         return feature_BC if isinstance(skip, nn.Identity) else skip(feature_BC, up_BC, code)
 
     def forward(self, features: Sequence[Tensor], code: Code) -> Tensor:
-        """Return the last feature, (B, width, ...) at the size of level 1."""
-        x_BC = self._enter(4, features[4], None, code)
+        """Return the last feature, (B, channels of level 1, ...), at the size of level 1."""
+        x_BC = self._skip(4, features[4], None, code)
         for k in (3, 2, 1, 0):
             up_BC = F.interpolate(x_BC, size=features[k].shape[2:], mode=self.mode, align_corners=False)
-            x_BC = self.blocks[k](up_BC + self._enter(k, features[k], up_BC, code), code)
+            x_BC = self.blocks[k](up_BC + self._skip(k, features[k], up_BC, code), code)
         return x_BC

@@ -1,4 +1,4 @@
-"""Trained weights of other people's networks, read without running code that lies in them."""
+"""Published weights of other networks, read without running code from the file."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ def read_weights(source: str) -> dict[str, Tensor]:
     """Read weights by name, onto the CPU.
 
     Args:
-        source: A file (`.safetensors`, or one of torch with nothing but tensors), a folder with
+        source: A file (`.safetensors`, or a torch file that holds tensors only), a folder with
             `model.safetensors`, or a name on the Hugging Face hub.
 
     Raises:
-        SparseSSPError: There is no such thing, or it is no file of weights.
+        SparseSSPError: The source does not exist or is not a file of weights.
     """
     path = Path(source)
     if path.is_dir():
@@ -34,10 +34,10 @@ def read_weights(source: str) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except ImportError as error:
         raise missing_extra(error) from None
-    except Exception as error:  # of broken files torch and safetensors raise half a dozen kinds
-        raise no_weights(source, error) from None
+    except Exception as error:  # torch and safetensors raise many types for broken files
+        raise unreadable_weights(source, error) from None
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise SparseSSPError(f"weights {source!r}: {path} holds other things than tensors by name")
+        raise SparseSSPError(f"weights {source!r}: {path} is not a dictionary of tensors")
     return content
 
 
@@ -45,22 +45,22 @@ def _from_hub(name: str) -> Path:
     try:
         from huggingface_hub import hf_hub_download
     except ImportError:
-        raise SparseSSPError(f"weights {name!r}: there is no such file or folder; for the hub, {_INSTALL}") from None
+        raise SparseSSPError(f"weights {name!r}: no such file or folder; to use the hub, {_INSTALL}") from None
     try:
         return Path(hf_hub_download(name, _FILE))
-    except Exception as error:  # network, names and rights: what the hub's client raises is its own affair
-        raise no_weights(name, error) from None
+    except Exception as error:  # the hub's client raises many types for network, names and access
+        raise unreadable_weights(name, error) from None
 
 
 def missing_extra(error: ImportError) -> SparseSSPError:
-    """Say which extra is missing."""
-    return SparseSSPError(f"{error.name or error} is not installed, which this backbone needs; {_INSTALL}")
+    """Return the error for a missing optional package."""
+    return SparseSSPError(f"this backbone needs {error.name or error}, which is not installed; {_INSTALL}")
 
 
-def no_weights(source: str, error: Exception) -> SparseSSPError:
-    """Say what may be named."""
+def unreadable_weights(source: str, error: Exception) -> SparseSSPError:
+    """Return the error for weights that cannot be read."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return SparseSSPError(
-        f"weights {source!r} cannot be read ({reason}); allowed: a local file or folder, or a name on the hub where "
-        "there is network"
+        f"weights {source!r} cannot be read ({reason}); allowed: a local file or folder, or, with a "
+        "network connection, a name on the hub"
     )

@@ -1,1 +1,1 @@
-"""2D backbones, one file each, found by name; the contract is in `sparsessp.networks.backbone`."""
+"""2D backbones, one file each; the contract is in `sparsessp.networks.backbone`."""

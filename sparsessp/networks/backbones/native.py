@@ -1,15 +1,19 @@
-"""Native: the common residual U-Net's own encoder, in 2D or 3D (section 3.3); what a backbone replaces."""
+"""Native: the encoder of the residual U-Net, in 2D or 3D (section 3.3), which a backbone replaces."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparsessp.networks.blocks import Code, Level, Norm, ResidualBlock, Site, plain_conv
 from sparsessp.networks.method import Method
-from sparsessp.networks.unet import depths
+from sparsessp.networks.unet import level_depths
 
 
 class Encoder(nn.Module):
-    """Stem, then five levels of residual blocks; publishes its `levels`."""
+    """Stem and five levels of residual blocks.
+
+    Attributes:
+        levels: Channels and depth of each level.
+    """
 
     def __init__(self, method: Method, n: int, channels: int, planes: int):
         super().__init__()
@@ -17,7 +21,7 @@ class Encoder(nn.Module):
         site = Site("encoder", n)
         blocks = settings.blocks_3d if n == 3 else settings.blocks_2d
         width = settings.widths(n)
-        self.levels = tuple(Level(*level) for level in zip(width, depths(planes), strict=True))
+        self.levels = tuple(Level(*level) for level in zip(width, level_depths(planes), strict=True))
         self.stem = plain_conv(n, channels, width[0], 3)
         self.stages = nn.ModuleList([nn.ModuleList([ResidualBlock(method, site, width[0], width[0])])])
         for ci, co in zip(width, width[1:], strict=False):

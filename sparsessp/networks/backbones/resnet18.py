@@ -1,12 +1,12 @@
-"""ResNet18, the 2D encoder of the paper's TSNs (He et al., CVPR 2016); needs no extra.
+"""ResNet18, the 2D encoder of the paper's TSNs (He et al., CVPR 2016); needs no extra package.
 
-Names of its weights are those that are common for ResNets, so that ImageNet weights fit as they are.
+Its weights have torchvision's names, so that published ImageNet weights can be loaded.
 """
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparsessp.networks.backbone import Backbone, Tap, adapt_weights
+from sparsessp.networks.backbone import Backbone, FeatureMap, adapt_weights
 from sparsessp.networks.convolution import subsample
 from sparsessp.networks.weights import read_weights
 
@@ -15,7 +15,7 @@ _FIRST = "conv1.weight"
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that falls back on its running statistics where a batch holds one value per channel."""
+    """Batch normalisation that uses its running statistics when the batch has a single value per channel."""
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Normalise."""
@@ -25,7 +25,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+    """Two 3x3 convolutions and a shortcut."""
 
     def __init__(self, ci: int, co: int, stride: int):
         super().__init__()
@@ -44,13 +44,14 @@ class BasicBlock(nn.Module):
         return F.relu(h_BCHW + self.downsample(subsample(x_BCHW, self.stride)))
 
 
-class Features(Backbone):
-    """Maps of strides 2 to 32."""
+class ResNet18(Backbone):
+    """Feature maps of strides 2 to 32."""
 
     def __init__(self, channels: int, divisor: int):
         super().__init__()
         w = [n // divisor for n in (64, 128, 256, 512)]
-        self.taps = (Tap(w[0], 2, 2), Tap(w[0], 4, 3), Tap(w[1], 8, 4), Tap(w[2], 16, 5), Tap(w[3], 32, 5))
+        sizes = ((w[0], 2, 2), (w[0], 4, 3), (w[1], 8, 4), (w[2], 16, 5), (w[3], 32, 5))
+        self.feature_maps = tuple(FeatureMap(*size) for size in sizes)
         self.conv1 = nn.Conv2d(channels, w[0], 7, 2, 3, bias=False)
         self.bn1 = BatchNorm(w[0])
         for k, (ci, co) in enumerate(zip((w[0], *w), w, strict=False), 1):
@@ -58,7 +59,7 @@ class Features(Backbone):
             self.add_module(f"layer{k}", stage)
 
     def forward(self, x_BCHW: Tensor) -> list[Tensor]:
-        """Return the stem's map and those of the four stages."""
+        """Return the feature maps of the stem and of the four stages."""
         maps = [F.relu(self.bn1(self.conv1(x_BCHW)))]
         x_BCHW = F.max_pool2d(maps[0], 3, 2, 1)
         for k in range(1, 5):
@@ -67,6 +68,6 @@ class Features(Backbone):
         return maps
 
     def load(self, weights: str) -> None:
-        """Take trained weights over; a classifier's last layer is left out."""
+        """Load pretrained weights; the classification layer is not used."""
         have = read_weights(_HUB if weights == "hub" else weights)
         self.load_state_dict(adapt_weights(have, self.state_dict(), _FIRST, weights))

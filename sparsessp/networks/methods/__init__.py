@@ -1,1 +1,1 @@
-"""Task-conditioning methods, one file each; `sparsessp.networks.method` states their contract."""
+"""Task-conditioning methods, one file each; the contract is in `sparsessp.networks.method`."""

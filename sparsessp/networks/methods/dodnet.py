@@ -1,6 +1,6 @@
-"""DoDNet: a task controller that writes the weights of a dynamic head (Fig. 3).
+"""DoDNet: a controller predicts the weights of a dynamic head from the image and the task (Fig. 3).
 
-After Zhang et al. (CVPR 2021). Encoder and decoder are shared and unconditioned.
+After Zhang et al. (CVPR 2021). Encoder and decoder are unconditioned.
 """
 
 from torch import nn
@@ -9,15 +9,15 @@ from sparsessp.networks.dynamic_head import DynamicHead, OneHot
 from sparsessp.networks.method import Method
 
 
-class Conditioning(Method):
-    """Only the head is conditioned."""
+class DoDNet(Method):
+    """Conditioning of the head only."""
 
     first_conditioned = "head"
 
     def code(self) -> nn.Module:
-        """One-hot."""
+        """One-hot task code."""
         return OneHot(self.tasks)
 
     def head(self, n: int, ci: int, co: int, bottleneck: int) -> nn.Module:
-        """The dynamic head."""
+        """Dynamic head."""
         return DynamicHead(self.settings.groups, n, ci, co, bottleneck, self.tasks)

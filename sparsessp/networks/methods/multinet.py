@@ -1,13 +1,13 @@
 """Multi-Net: an unconditioned network for each structure (section 2.1; the baseline of Table 7).
 
-The paper takes FNet's own network; here every method shares one U-Net, so that only the
-conditioning differs.
+The paper uses FNet's network. Here all methods share one U-Net, so that they differ in conditioning only
+(docs/methods.md#multi-net).
 """
 
 from sparsessp.networks.method import Method
 
 
-class Conditioning(Method):
-    """No conditioning, twelve networks."""
+class MultiNet(Method):
+    """No conditioning, one network per structure."""
 
     per_structure = True

@@ -1,7 +1,7 @@
-"""Plain: one network for all structures that is told no task; the control of the others."""
+"""Plain: one unconditioned network for all structures, the control of the other methods."""
 
 from sparsessp.networks.method import Method
 
 
-class Conditioning(Method):
+class Plain(Method):
     """No conditioning."""

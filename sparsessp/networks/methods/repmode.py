@@ -1,9 +1,9 @@
 """RepMode: every convolution is a mixture of diverse experts, merged into one kernel per task.
 
-After Zhou et al. (CVPR 2023). The experts are linear and act in parallel, so their gate-weighted
-sum is itself one convolution. A batch of one task is convolved with that one merged kernel. A batch
-of several is convolved with one kernel per task or, where kernels outweigh images, expert by expert:
-y[o] = sum_e g[e, o] (K_e * x)[o], in which no kernel is merged at all. All are the same convolution.
+After Zhou et al. (CVPR 2023). The experts are linear and parallel, so their gate-weighted sum is a single
+convolution with a merged kernel (re-parameterisation). For a batch of several tasks there are two ways to compute
+the same result: one merged kernel per task, or, where the kernels are larger than the features, expert by expert:
+y[o] = sum_e g[e, o] (K_e * x)[o].
 """
 
 import math
@@ -13,27 +13,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparsessp.networks.blocks import Code, Norm, Site, one_hot, per_channel
-from sparsessp.networks.convolution import convolve, convolve_each
+from sparsessp.networks.convolution import convolve, convolve_per_sample
 from sparsessp.networks.method import Method
 
-# Merged kernels of all tasks of a batch, in numbers, over numbers of the output: above this, expert by
-# expert is faster. Forward and backward of eight samples of eight tasks on two cores, kernel 5: at 32 and
-# 64 channels (ratios .2 and 4) 0.9 and 0.5 s against 2.2 and 0.75; at 128 and 256 (62 to 8000) 0.83, 3.8
-# and 3.1 s against 0.26, 0.18 and 0.09. Kernel 3: even between 5 and 15.
+# Ratio of the elements of all merged kernels to those of the output above which the convolution is computed expert by
+# expert. Measured on two cores, eight samples of eight tasks (docs/speed.md#what-was-tried).
 _KERNELS_OVER_OUTPUT = 10
 
 
 class TaskGroups(nn.Module):
-    """Which tasks a batch holds, and which of them each sample belongs to."""
+    """The distinct tasks of a batch, and the task of each sample among them."""
 
     def __init__(self, tasks: int):
         super().__init__()
         self.tasks = tasks
 
     def forward(self, task_B: Tensor) -> Code:
-        """Return one-hot codes of the G distinct tasks, (G, T), and each sample's group, (B,), on the CPU.
+        """Return one-hot codes of the G distinct tasks, (G, T), and each sample's index into them, (B,).
 
-        There every convolution reads it without waiting for a GPU.
+        The indices are on the CPU, where each convolution reads them without synchronising with a GPU.
         """
         if len(task_B) == 1:
             return one_hot(task_B, self.tasks), torch.zeros(1, dtype=torch.int64)
@@ -53,19 +51,19 @@ def _centred(kernel: Tensor, size: int, n: int) -> Tensor:
 
 
 class MixtureConv(nn.Module):
-    """Convolution with a kernel mixed from experts by the task (MoDE).
+    """Mixture of diverse experts (MoDE): a convolution whose kernel is a task-dependent mixture of experts.
 
-    Experts, for a kernel of 5: convolutions of 5, 3 and 1, and convolutions of 1 followed by average
-    pools of 3 and of 5; for a kernel of 3 those that fit. No expert has a bias. One gate per expert
-    and output channel, softmax over experts.
+    The experts for kernel 5 are convolutions of kernel 5, 3 and 1, and convolutions of kernel 1 followed by average
+    pooling over 3 and over 5; for kernel 3, those of size 3 or less. No expert has a bias. The gate has one weight
+    per expert and output channel, with a softmax over the experts.
 
     Args:
         n: Dimensions.
-        ci: Channels it takes.
-        co: Channels it gives.
-        kernel: Taps per axis.
-        stride: On all axes.
-        tasks: Number of tasks.
+        ci: Input channels.
+        co: Output channels.
+        kernel: Size of the largest expert on each axis, 3 or 5.
+        stride: Stride on each axis.
+        tasks: Number of tasks T.
     """
 
     def __init__(self, n: int, ci: int, co: int, kernel: int, stride: int, tasks: int):
@@ -84,7 +82,7 @@ class MixtureConv(nn.Module):
         for weight, conv in zip(weights[1:], self.convs[1:], strict=False):
             merged = merged + _centred(weight * conv, self.kernel, self.n)
         for weight, conv, size in zip(weights[len(self.convs) :], self.pools, self._pool_sizes, strict=True):
-            # An average pool's kernel is constant: broadcast into its box, not written out.
+            # The kernel of an average pool is constant, so it is broadcast over its box.
             box = weight * conv / size**self.n
             if size < self.kernel:
                 box = _centred(box.expand(*box.shape[:3], *[size] * self.n), self.kernel, self.n)
@@ -92,7 +90,7 @@ class MixtureConv(nn.Module):
         return merged
 
     def forward(self, x_BC: Tensor, code: tuple[Tensor, Tensor]) -> Tensor:
-        """Convolve each sample with its task's kernel."""
+        """Convolve each sample with the kernel of its task."""
         code_GT, group_B = code
         outputs = len(x_BC) * self.co * math.prod(-(-size // self.stride) for size in x_BC.shape[2:])
         if len(code_GT) > 1 and len(code_GT) * self.convs[0].numel() > _KERNELS_OVER_OUTPUT * outputs:
@@ -100,31 +98,31 @@ class MixtureConv(nn.Module):
         kernels_OI = self.kernels(code_GT).to(x_BC.dtype).unbind()
         if len(kernels_OI) == 1:
             return convolve(x_BC, kernels_OI[0], self.stride)
-        return convolve_each(x_BC, [kernels_OI[group] for group in group_B.tolist()], self.stride)
+        return convolve_per_sample(x_BC, [kernels_OI[group] for group in group_B.tolist()], self.stride)
 
-    def merged(self, code: tuple[Tensor, Tensor]) -> nn.Module:
-        """Return the ordinary convolution that this one is for the one task of `code`."""
+    def merge(self, code: tuple[Tensor, Tensor]) -> nn.Module:
+        """Return the equivalent convolution for the single task of `code` (re-parameterisation)."""
         return MergedConv(self.kernels(code[0])[0].detach(), self.stride)
 
     def _gates(self, code_GT: Tensor) -> Tensor:
-        """Weight of each expert in each output channel, (G, E, co)."""
+        """Weight of each expert for each output channel, (G, E, co)."""
         return self.gate(code_GT).unflatten(1, (-1, self.co)).softmax(dim=1)
 
     def _by_expert(self, x_BC: Tensor, gates_BEO: Tensor) -> Tensor:
-        """Apply every expert to all samples and weigh its output channels."""
+        """Apply each expert to all samples and sum the weighted outputs."""
         weights = [per_channel(gate_BO.to(x_BC.dtype), x_BC) for gate_BO in gates_BEO.unbind(1)]
         y_BC = weights[0] * convolve(x_BC, self.convs[0], self.stride)
         for weight, conv in zip(weights[1:], self.convs[1:], strict=False):
             y_BC = y_BC + weight * convolve(x_BC, conv, self.stride)
         for weight, conv, box in zip(weights[len(self.convs) :], self.pools, self._pool_sizes, strict=True):
-            # Pooling and a 1x1 convolution commute; pooled first, the stride is taken once.
+            # Pooling and a 1x1 convolution commute; pooling first, the stride applies to the pooling alone.
             y_BC = y_BC + weight * convolve(self._pooled(x_BC, box), conv)
         return y_BC
 
     def _pooled(self, x_BC: Tensor, box: int) -> Tensor:
-        """Average over a box around each voxel, zeros around the image: axis by axis, as products with a band matrix.
+        """Average pooling with zero padding, as one product with a band matrix per axis.
 
-        On two cores a quarter of the time that torch's pooling of small 3D images takes.
+        Faster than torch's pooling of small 3D images on a CPU (docs/speed.md#what-was-tried).
         """
         y_BxC = x_BC.movedim(1, -1)
         for axis in range(1, self.n + 1):
@@ -138,7 +136,7 @@ class MixtureConv(nn.Module):
 
 
 class MergedConv(nn.Module):
-    """A mixture convolution for one task, its experts merged once and for all."""
+    """The convolution that a mixture is for one task, with its merged kernel."""
 
     def __init__(self, kernel_OI: Tensor, stride: int):
         super().__init__()
@@ -150,7 +148,7 @@ class MergedConv(nn.Module):
 
 
 class MixtureHead(nn.Module):
-    """Norm-ReLU-mixture convolution to the output channels."""
+    """Norm, ReLU and a mixture convolution to the output channels."""
 
     def __init__(self, groups: int, ci: int, conv: MixtureConv):
         super().__init__()
@@ -162,17 +160,17 @@ class MixtureHead(nn.Module):
         return self.conv(F.relu(self.norm(x_BC)), code)
 
 
-class Conditioning(Method):
+class RepMode(Method):
     """Mixture convolutions in every residual block and in the head."""
 
     def code(self) -> nn.Module:
-        """The batch's tasks, grouped."""
+        """Distinct tasks of the batch."""
         return TaskGroups(self.tasks)
 
     def conv(self, site: Site, ci: int, co: int, stride: int) -> MixtureConv:
-        """A mixture of experts."""
+        """Mixture convolution."""
         return MixtureConv(site.n, ci, co, self.settings.repmode_kernel, stride, self.tasks)
 
     def head(self, n: int, ci: int, co: int, bottleneck: int) -> nn.Module:
-        """A mixture convolution to the output."""
+        """Mixture convolution to the output channels."""
         return MixtureHead(self.settings.groups, ci, self.conv(Site("decoder", n), ci, co, 1))

@@ -1,23 +1,23 @@
 """TGNet: DoDNet with task-guided residual blocks and task-guided attention on the skips.
 
-After Wu, Pang and Sowmya (ISBI 2022), of which only the idea is public: the equations of the two
-task-guided parts are this project's own construction (docs/methods.md).
+After Wu, Pang and Sowmya (ISBI 2022). Only the idea is public: the equations of the two task-guided parts are
+this project's own (docs/methods.md#tgnet).
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparsessp.networks.blocks import Site, per_channel, plain_conv, pooled
+from sparsessp.networks.blocks import Site, global_average, per_channel, plain_conv
 from sparsessp.networks.dynamic_head import DynamicHead, OneHot
 from sparsessp.networks.method import Method
 
-# Both gates start near open, so that training begins from the plain network.
+# Initial bias of both gates: sigmoid(2) = 0.88, so that training starts close to the unconditioned network.
 _OPEN = 2.0
 
 
 class TaskGuidedGate(nn.Module):
-    """Channel weights from the pooled residual and the task."""
+    """Channel attention computed from the pooled feature and the task."""
 
     def __init__(self, channels: int, tasks: int):
         super().__init__()
@@ -26,14 +26,14 @@ class TaskGuidedGate(nn.Module):
         nn.init.constant_(self.expand.bias, _OPEN)
 
     def forward(self, h_BC: Tensor, code_BT: Tensor) -> Tensor:
-        """Return `h_BC` weighed per channel."""
-        guide = torch.cat([pooled(h_BC), code_BT.to(h_BC.dtype)], dim=1)
+        """Return `h_BC` with weighted channels."""
+        guide = torch.cat([global_average(h_BC), code_BT.to(h_BC.dtype)], dim=1)
         weight_BC = torch.sigmoid(self.expand(F.relu(self.reduce(guide))))
         return h_BC * per_channel(weight_BC, h_BC)
 
 
 class TaskGuidedAttention(nn.Module):
-    """Spatial weights of a skip from itself, the upsampled decoder feature and the task."""
+    """Spatial attention on a skip, computed from the skip, the upsampled decoder feature and the task."""
 
     def __init__(self, n: int, channels: int, tasks: int):
         super().__init__()
@@ -44,27 +44,27 @@ class TaskGuidedAttention(nn.Module):
         nn.init.constant_(self.weigh.bias, _OPEN)
 
     def forward(self, skip_BC: Tensor, up_BC: Tensor, code_BT: Tensor) -> Tensor:
-        """Return `skip_BC` weighed per voxel."""
+        """Return `skip_BC` with weighted voxels."""
         h_BC = self.skip(skip_BC) + self.up(up_BC)
         h_BC = F.relu(h_BC + per_channel(self.task(code_BT), h_BC))
         return skip_BC * torch.sigmoid(self.weigh(h_BC))
 
 
-class Conditioning(Method):
-    """Gates in every residual block, attention on the four skips, and the dynamic head."""
+class TGNet(Method):
+    """Gates in every residual block, attention on the four skips and a dynamic head."""
 
     def code(self) -> nn.Module:
-        """One-hot."""
+        """One-hot task code."""
         return OneHot(self.tasks)
 
     def gate(self, site: Site, channels: int) -> nn.Module:
-        """The task-guided residual."""
+        """Task-guided channel attention in every residual block."""
         return TaskGuidedGate(channels, self.tasks)
 
     def skip(self, n: int, level: int, channels: int) -> nn.Module | None:
-        """The task-guided attention; the bottleneck is no skip."""
+        """Task-guided attention on the four skips; none on the bottleneck."""
         return TaskGuidedAttention(n, channels, self.tasks) if level < 5 else None
 
     def head(self, n: int, ci: int, co: int, bottleneck: int) -> nn.Module:
-        """The dynamic head."""
+        """Dynamic head."""
         return DynamicHead(self.settings.groups, n, ci, co, bottleneck, self.tasks)

@@ -1,6 +1,6 @@
 """TSNs: a mapping network turns the task into scales and shifts of the decoder's features.
 
-After Sun et al. (ICCV 2021).
+After Sun et al. (ICCV 2021). The encoder is unconditioned.
 """
 
 import math
@@ -18,7 +18,7 @@ _MAPPING_LAYERS = 8
 
 
 class EqualisedLinear(nn.Module):
-    """Linear layer that stores unit-normal weights and scales them by sqrt(2 / inputs) in use."""
+    """Linear layer with equalised learning rate: stores unit-normal weights, multiplies them by sqrt(2 / inputs)."""
 
     def __init__(self, ci: int, co: int):
         super().__init__()
@@ -31,8 +31,8 @@ class EqualisedLinear(nn.Module):
         return F.linear(x_BC, self.weight * self.scale, self.bias)
 
 
-class Mapping(nn.Module):
-    """Task to code w: a block of ones, normalised, through eight linear layers."""
+class MappingNetwork(nn.Module):
+    """Task to code w: a block of ones for the task, normalised, then eight linear layers."""
 
     def __init__(self, tasks: int):
         super().__init__()
@@ -50,23 +50,23 @@ class Mapping(nn.Module):
 
 
 class ConditionalNorm(nn.Module):
-    """Instance normalisation whose scale and shift are read from the task's code."""
+    """Instance normalisation with a scale and shift predicted from the task code."""
 
     def __init__(self, channels: int, code: int):
         super().__init__()
         self.affine = EqualisedLinear(code, 2 * channels)
         with torch.no_grad():
-            self.affine.bias[:channels] = 1  # the scale's; the shift's stays 0
+            self.affine.bias[:channels] = 1  # of the scale; that of the shift stays 0
 
     def forward(self, x_BC: Tensor, code_BE: Tensor) -> Tensor:
         """Normalise each sample and channel over space, then scale and shift.
 
         Raises:
-            SparseSSPError: There is a single voxel to normalise over.
+            SparseSSPError: The feature has a single voxel.
         """
         if x_BC[0, 0].numel() == 1:
             raise SparseSSPError(
-                "tsns: instance normalisation of a 1x1 bottleneck is undefined; give it patches and windows "
+                "tsns: instance normalisation of a 1x1 bottleneck is undefined; use patches and windows "
                 "of more than 16 rows and columns"
             )
         scale_BC, shift_BC = self.affine(code_BE).chunk(2, dim=1)
@@ -74,7 +74,7 @@ class ConditionalNorm(nn.Module):
 
 
 class ConditionalUnit(nn.Module):
-    """1x1 convolution, conditional norm, leaky ReLU on a feature entering the decoder."""
+    """1x1 convolution, conditional norm and leaky ReLU on a feature that enters the decoder."""
 
     def __init__(self, n: int, channels: int, code: int):
         super().__init__()
@@ -82,12 +82,12 @@ class ConditionalUnit(nn.Module):
         self.norm = ConditionalNorm(channels, code)
 
     def forward(self, feature_BC: Tensor, up_BC: Tensor | None, code_BE: Tensor) -> Tensor:
-        """Return the feature as the task wants it; the decoder's own is not looked at."""
+        """Return the conditioned feature; the decoder feature is not used."""
         return F.leaky_relu(self.norm(self.conv(feature_BC), code_BE), 0.01)
 
 
-class Conditioning(Method):
-    """Conditional norms in the decoder and before the head, conditional units on all five features."""
+class TSNs(Method):
+    """Conditional norms in the decoder and before the head; conditional units on all five features."""
 
     first_conditioned = "decoder"
 
@@ -96,15 +96,15 @@ class Conditioning(Method):
         return self.tasks * _ONES_PER_TASK
 
     def code(self) -> nn.Module:
-        """The mapping network."""
-        return Mapping(self.tasks)
+        """Mapping network."""
+        return MappingNetwork(self.tasks)
 
     def norm(self, site: Site, channels: int) -> nn.Module:
-        """Conditional in the decoder only."""
+        """Conditional norm in the decoder, group normalisation in the encoder."""
         if site.part == "encoder":
             return Norm(self.settings.groups, channels)
         return ConditionalNorm(channels, self._code_size)
 
     def skip(self, n: int, level: int, channels: int) -> nn.Module:
-        """A conditional unit."""
+        """Conditional unit on each feature."""
         return ConditionalUnit(n, channels, self._code_size)
