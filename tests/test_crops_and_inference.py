@@ -98,7 +98,7 @@ def test_windows_read_only_imaged_planes_and_blend_to_the_known_answer(ratio, pl
 
 @pytest.mark.parametrize(("planes", "read"), ((65, (48, 24, 12)), (50, (25, 20, 10)), (64, (32, 16, 8))))
 def test_window_sampling_reads_the_planes_that_the_released_code_read(planes, read):
-    # Row 13 of methods.md section 3 gives these numbers for windows of 32 planes that overlap by half.
+    # For windows of 32 planes that overlap by half.
     for ratio, expected in zip((2, 4, 8), read, strict=True):
         network = Echo(ratio, depth=32)
         sample = ramp(planes, ratio, size=20)

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings, NetworkSettings
 from sparsessp.costs.counted import macs, meta_network, parameters, shapes
 from sparsessp.errors import SparseSSPError
-from sparsessp.networks.blocks import fold, one_hot, unfold
 from sparsessp.networks.backbone import Backbone
+from sparsessp.networks.blocks import fold, one_hot, unfold
 from sparsessp.networks.convolution import convolve, crop_to_reachable_taps, subsample
 from sparsessp.networks.interpolation import Postfix
 from sparsessp.networks.members import load_class

@@ -22,7 +22,8 @@ from pipeline.commands import command
 from pipeline.plan.composing import compose
 from pipeline.plan.estimate import amount, disk, grouped, network_settings, runs, summary
 from pipeline.plan.params import Params, parse_params
-from sparsessp.costs.counted import step_seconds
+from sparsessp.config import TrainingSettings
+from sparsessp.costs.measured import step_seconds
 from sparsessp.support.command_line import main
 from sparsessp.support.device import default_device
 
@@ -32,13 +33,14 @@ _CPU_ROWS = 32  # of the one crop that a CPU is measured with
 def measure(params: Params, device: torch.device) -> dict[str, float]:
     """Return the seconds of an iteration of each run."""
     training = params.scale.training
-    rows, batch, steps = training.patch, training.batch, 5
+    rows, batch, repeats = training.patch, training.batch, 5
     if device.type != "cuda":
-        rows, batch, steps = min(rows, _CPU_ROWS), 1, 1
+        rows, batch, repeats = min(rows, _CPU_ROWS), 1, 1
+    step = TrainingSettings(iterations=1, batch=batch, patch=rows)
     factor = training.batch * training.patch**2 / (batch * rows**2)
     found = {}
     for name, run in tqdm(params.experiments.items(), "measure", unit="network"):
-        found[name] = factor * step_seconds(network_settings(params, run), batch, rows, steps)
+        found[name] = factor * step_seconds(network_settings(params, run), step, repeats)
     return found
 
 

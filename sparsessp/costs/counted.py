@@ -1,19 +1,15 @@
-"""What a network costs (section 4.3, Table 6): parameters and multiply-accumulates, counted; time, measured."""
+"""What a network costs (section 4.3, Table 6): parameters and multiply-accumulates, counted."""
 
-from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.optim import Adam
 from torch.utils.flop_counter import FlopCounterMode
 
 from sparsessp.config import NetworkSettings
 from sparsessp.networks.method import load_method
 from sparsessp.networks.network import Network
 from sparsessp.structures import STRUCTURES
-from sparsessp.support.device import autocast, default_device
 
 
 def meta_network(settings: NetworkSettings) -> Network:
@@ -52,7 +48,7 @@ def macs(network: Network, rows: int = 128, columns: int = 128) -> int:
 def module_macs(network: Network, rows: int = 128, columns: int = 128) -> int:
     """Multiply-accumulates as thop counts them: of the modules of torch's own convolution and linear types alone.
 
-    Published MACs often come from such tools, the paper's DoDNet rows too (methods.md section 4). They see no
+    Published MACs often come from such tools, the paper's DoDNet rows too (Table 6). They see no
     computed kernel (RepMode's mixtures, the dynamic head) and no layer type of one's own (TSNs' linear layers),
     so they are no measure of the work; both counts are needed to compare with such numbers and to judge them.
 
@@ -126,33 +122,3 @@ def describe(settings: NetworkSettings, rows: int = 128) -> dict[str, Any]:
         "settings": settings.model_dump(),
         "shapes": [{"part": name, "shape": list(shape)} for name, shape in shapes(network, rows, rows)],
     }
-
-
-def step_seconds(settings: NetworkSettings, batch: int, rows: int, steps: int = 3) -> float:
-    """Measure a training step on the default device: forward, backward and Adam, the crops being there.
-
-    Args:
-        settings: Of the network.
-        batch: Crops per step, of different structures.
-        rows: Rows and columns of a crop.
-        steps: How many to take the fastest of, after one that is not counted.
-    """
-    device = default_device()
-    network = Network(settings).to(device).train()
-    optimiser = Adam(network.parameters())
-    view = torch.randn(batch, 1, settings.depth // settings.ratio, rows, rows, device=device)
-    target = torch.randn(batch, 1, settings.depth, rows, rows, device=device)
-    task = torch.arange(batch, device=device) % len(STRUCTURES)
-    times = []
-    for _ in range(1 + steps):
-        start = perf_counter()
-        with autocast(settings, device):
-            loss = F.mse_loss(network(view, task).float(), target)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        loss.item()  # waits for the device
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(perf_counter() - start)
-    return min(times[1:])

@@ -141,7 +141,20 @@ def _inference(device: torch.device, settings: NetworkSettings, window: int) -> 
         return _cost(device, lambda: once(view, task))
 
 
-def _training(device: torch.device, settings: NetworkSettings, training: TrainingSettings) -> Cost:
+def step_seconds(settings: NetworkSettings, training: TrainingSettings, repeats: int) -> float:
+    """Return the seconds of one training step on the default device, in this process.
+
+    Args:
+        settings: Of the network.
+        training: Batch and patch of the step.
+        repeats: Fewest repetitions, of which the median is taken after a warm-up.
+    """
+    return _training(default_device(), settings, training, repeats).seconds
+
+
+def _training(
+    device: torch.device, settings: NetworkSettings, training: TrainingSettings, repeats: int = _LEAST
+) -> Cost:
     network = Network(settings).to(device).train()
     for module in network.modules():
         if isinstance(module, ResidualBlock):
@@ -151,10 +164,11 @@ def _training(device: torch.device, settings: NetworkSettings, training: Trainin
     view = torch.zeros(batch, 1, depth // settings.ratio, patch, patch, device=device)
     target = torch.zeros(batch, 1, depth, patch, patch, device=device)
     task = torch.arange(batch, device=device) % len(STRUCTURES)
-    return _cost(device, lambda: train_step(network, adam, view, target, task, min(training.crops_at_once, batch)))
+    micro_batch = min(training.crops_at_once, batch)
+    return _cost(device, lambda: train_step(network, adam, view, target, task, micro_batch), repeats)
 
 
-def _cost(device: torch.device, iteration: Callable[[], object]) -> Cost:
+def _cost(device: torch.device, iteration: Callable[[], object], repeats: int = _LEAST) -> Cost:
     """Time the iteration; its memory on CUDA, nan on a CPU, where it is the process's."""
 
     def seconds() -> float:
@@ -167,7 +181,7 @@ def _cost(device: torch.device, iteration: Callable[[], object]) -> Cost:
     for _ in range(_WARM_UP[device.type]):
         seconds()
     times: list[float] = []
-    while len(times) < _MOST and (len(times) < _LEAST or sum(times) < _SECONDS):
+    while len(times) < _MOST and (len(times) < repeats or sum(times) < _SECONDS):
         times.append(seconds())
     memory = torch.cuda.max_memory_allocated(device) / _MIB if device.type == "cuda" else float("nan")
     return Cost(median(times), memory)

@@ -1,4 +1,4 @@
-"""What the released code's sampling would have scored (methods.md section 3, row 13): for comparison only.
+"""What the released code's sampling would have scored (docs/methods.md#sparse-view): for comparison only.
 
 It drops planes inside each window. A last window that is moved back to fit starts between two imaged planes and reads
 others, so that the network sees planes which a microscope that takes every r-th would not have. Nothing else uses this.
