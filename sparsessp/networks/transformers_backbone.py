@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from sparsessp.networks.backbone import Backbone, Tap, adapt_weights, resized
-from sparsessp.networks.weights import missing_extra, no_weights
+from sparsessp.networks.weights import missing_extra, no_weights, split_revision
 
 _STRIDE = 16  # of the tokens of a plain vision transformer
 
@@ -37,7 +38,8 @@ class Pretrainable(Backbone):
         """Take trained weights over, from a folder with config.json and model.safetensors, or from the hub."""
         source = self.hub if weights == "hub" else weights
         try:
-            trained = type(self.model).from_pretrained(source, use_safetensors=True)
+            name, revision = (source, None) if Path(source).exists() else split_revision(source)
+            trained = type(self.model).from_pretrained(name, revision=revision or "main", use_safetensors=True)
         except Exception as error:  # network, names and files: what the library raises is its own affair
             raise no_weights(source, error) from None
         self.model.load_state_dict(adapt_weights(trained.state_dict(), self.model.state_dict(), self.first, source))

@@ -41,13 +41,20 @@ def read_weights(source: str) -> dict[str, Tensor]:
     return content
 
 
-def _from_hub(name: str) -> Path:
+def split_revision(source: str) -> tuple[str, str | None]:
+    """Return the name of ORGANISATION/NAME@REVISION and its revision, None if the name carries none."""
+    name, _, revision = source.partition("@")
+    return name, revision or None
+
+
+def _from_hub(source: str) -> Path:
+    name, revision = split_revision(source)
     try:
         from huggingface_hub import hf_hub_download
     except ImportError:
         raise SparseSSPError(f"weights {name!r}: there is no such file or folder; for the hub, {_INSTALL}") from None
     try:
-        return Path(hf_hub_download(name, _FILE))
+        return Path(hf_hub_download(name, _FILE, revision=revision))
     except Exception as error:  # network, names and rights: what the hub's client raises is its own affair
         raise no_weights(name, error) from None
 
