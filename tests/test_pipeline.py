@@ -121,6 +121,18 @@ def test_other_seeds_are_runs_of_their_own(tmp_path):
     assert {run.weights for run in runs.values() if run.backbone != "swin_base"} == {"none"}
 
 
+@pytest.mark.parametrize(
+    ("weights", "watch"),
+    (("here/swin", "here/swin"), ("/abs/swin", "/abs/swin"), ("org/swin@1a2b", "artifacts/checked")),
+)
+def test_local_weights_are_watched_and_a_hub_name_carries_its_revision(weights, watch, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(compose(["scale=smoke", f"pretrained={{swin_base: '{weights}'}}"]))
+    runs = read_params(path).experiments
+    assert {run.watch for run in runs.values() if run.backbone == "swin_base"} == {watch}
+    assert {run.watch for run in runs.values() if run.backbone != "swin_base"} == {"artifacts/checked"}
+
+
 def test_edited_params_are_refused(tmp_path):
     path = tmp_path / "params.yaml"
     text = compose([])

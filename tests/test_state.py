@@ -47,6 +47,12 @@ def test_every_other_run_has_another_folder(workspace, monkeypatch, tmp_path):
     for path in (VOLUMES / MANIFEST, views(2) / VIEWS, SPLIT):
         path.write_text("other")
         is_new(folder())
+    watch = tmp_path / "weights"
+    watch.mkdir()
+    (watch / "model.safetensors").write_text("weights")
+    is_new(train.state_folder(NETWORK, TRAINING, WINDOWS, watch))
+    (watch / "model.safetensors").write_text("other weights")
+    is_new(train.state_folder(NETWORK, TRAINING, WINDOWS, watch))
     monkeypatch.setattr(torch, "__version__", "0.0")
     is_new(folder())
     monkeypatch.setenv("SPARSESSP_DEVICE", "meta")

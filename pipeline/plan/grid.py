@@ -1,17 +1,23 @@
 """From the plan's grid to the explicit list of experiments."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from pipeline.paths import CHECKED
 from sparsessp.config import BACKBONES, METHODS, NATIVE, RATIOS, UNTRAINED, ExperimentSettings
 from sparsessp.errors import SparseSSPError
 
+HUB = "hub"
 UNITS = ("epochs", "iterations")
 _AXES = ("method", "topology", "interpolation", "projection", "backbone", "budget_percent", "ratio")
 _DEFAULTS = {"interpolation": ["prefix"], "projection": ["3d"], "backbone": [NATIVE], "budget_percent": [100]}
 _ONLY = "only_ratios"
 _TABLES = "tables"
+_ON_HUB = re.compile(r"[\w.-]+/[\w.-]+@[\w.-]+")  # ORGANISATION/NAME@REVISION
+# Watched by DVC where a training reads no local weights; the content of this file never changes.
+_NOTHING = CHECKED.as_posix()
 
 
 def as_ratios(ratio: Any) -> list[int]:
@@ -81,11 +87,11 @@ def as_weights(pretrained: Any) -> dict[str, str]:
     """Return the weights that each backbone starts from, where it has any.
 
     Raises:
-        SparseSSPError: A backbone is unknown, or its weights are not named by text.
+        SparseSSPError: A backbone is unknown, or the name of its weights is not a string.
     """
     names = [name for name in BACKBONES if name != NATIVE]
     if isinstance(pretrained, bool):
-        return dict.fromkeys(names, "hub") if pretrained else {}
+        return dict.fromkeys(names, HUB) if pretrained else {}
     allowed = f"allowed: false, true, or weights by the name of a backbone: {', '.join(names)}"
     if not isinstance(pretrained, Mapping):
         raise SparseSSPError(f"pretrained = {pretrained!r}; {allowed}")
@@ -93,6 +99,11 @@ def as_weights(pretrained: Any) -> dict[str, str]:
         if key not in names or not isinstance(value, str):
             raise SparseSSPError(f"pretrained.{key} = {value!r}; {allowed}")
     return dict(pretrained)
+
+
+def local_file(weights: str) -> str | None:
+    """Return the local file or folder that weights name, None if there is none: a hub name carries its revision."""
+    return None if weights in (UNTRAINED, HUB) or _ON_HUB.fullmatch(weights) else weights
 
 
 def expand(
@@ -116,7 +127,7 @@ def expand(
         pretrained: Initial weights of the backbones: false, true, or a mapping by backbone.
 
     Returns:
-        Name -> the fields of `ExperimentSettings` and the budget.
+        Name -> the fields of `ExperimentSettings`, the budget, and `watch`, the file or folder of local weights.
 
     Raises:
         SparseSSPError: A value is not allowed, a combination makes no sense, or nothing is left to run.
@@ -136,7 +147,8 @@ def expand(
             if settings.method in chosen:
                 usual = _usual_budget(settings, budget["amount"])
                 amount = max(1, round(usual * settings.budget_percent / 100))
-                experiments[settings.name] = {**settings.model_dump(), budget["unit"]: amount}
+                watch = local_file(settings.weights) or _NOTHING
+                experiments[settings.name] = {**settings.model_dump(), budget["unit"]: amount, "watch": watch}
     if not experiments:
         raise SparseSSPError(f"methods = {methods}, tables = {tables}: the plan has no experiment of these")
     return experiments

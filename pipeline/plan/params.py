@@ -93,6 +93,7 @@ class Experiment(ExperimentSettings):
 
     epochs: int | None = None
     iterations: int | None = None
+    watch: str
 
 
 class Params(Settings):

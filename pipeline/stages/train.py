@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from pydantic import Field
 
 from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, scratch, views
 from pipeline.running import main
 from pipeline.sources import BACKBONES, METHODS, ROOT, sources
-from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
+from sparsessp.config import InferenceSettings, NetworkSettings, Settings, TrainingSettings
 from sparsessp.costs.counted import describe
 from sparsessp.data.samples import load_samples, write_table
 from sparsessp.learning.checkpoints import save_model
@@ -32,30 +33,37 @@ from sparsessp.support.device import default_device, facts
 from sparsessp.support.files import write_text
 
 
-def state_folder(network: NetworkSettings, *others: TrainingSettings | InferenceSettings) -> Path:
+class Watched(Settings):
+    """What else a training reads."""
+
+    watch: Path | None = Field(default=None, description="File or folder of local weights, as --weights names it")
+
+
+def state_folder(
+    network: NetworkSettings, training: TrainingSettings, inference: InferenceSettings, watch: Path | None = None
+) -> Path:
     """Folder for the state of this run: any other setting, code, data, torch, device or clone has a different one."""
     digest = hashlib.sha256(f"{torch.__version__} {default_device()} {ROOT}".encode())
-    for part in (network, *others):
+    for part in (network, training, inference):
         digest.update(part.model_dump_json().encode())
     own = (METHODS / f"{network.method}.py", BACKBONES / f"{network.backbone}.py")
     code = [ROOT / path for path in (*sources("train"), *own)]
-    for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT):
+    watched = [] if watch is None else sorted(p for p in (watch, *watch.rglob("*")) if p.is_file())
+    for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT, *watched):
         digest.update(path.read_bytes())
     return scratch() / f"{network.name}-{digest.hexdigest()[:16]}"
 
 
 def run(arguments: Sequence[str]) -> None:
     """Train, then write the model, its history, a description of its network, and its duration and hardware."""
-    options = parser("pipeline.stages.train", __doc__, NetworkSettings, TrainingSettings, InferenceSettings).parse_args(
-        arguments
-    )
-    network, training, inference = (
-        settings(model, options) for model in (NetworkSettings, TrainingSettings, InferenceSettings)
-    )
+    models = (NetworkSettings, TrainingSettings, InferenceSettings, Watched)
+    options = parser("pipeline.stages.train", __doc__, *models).parse_args(arguments)
+    network, training, inference = (settings(model, options) for model in models[:3])
+    watched = settings(Watched, options).watch
     # Remove the scores of an earlier run of this name: if this run fails, they must not pass for its own.
     shutil.rmtree(RESULTS / network.name, ignore_errors=True)
     samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
-    folder = state_folder(network, training, inference)
+    folder = state_folder(network, training, inference, watched)
     model, history, seconds = train(network, training, inference, *samples, folder)
     duration = {"seconds": round(seconds, 3), "finished": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **facts(network)}
     trained = RUNS / network.name

@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from sparsessp.networks.backbone import Backbone, FeatureMap, adapt_weights, resize
-from sparsessp.networks.weights import missing_extra, unreadable_weights
+from sparsessp.networks.weights import missing_extra, split_revision, unreadable_weights
 
 _STRIDE = 16  # of the tokens of all plain vision transformers
 
@@ -37,7 +38,8 @@ class TransformersBackbone(Backbone):
         """Load pretrained weights from a folder with config.json and model.safetensors, or from the hub."""
         source = self.hub_name if weights == "hub" else weights
         try:
-            trained = type(self.model).from_pretrained(source, use_safetensors=True)
+            name, revision = (source, None) if Path(source).exists() else split_revision(source)
+            trained = type(self.model).from_pretrained(name, revision=revision or "main", use_safetensors=True)
         except Exception as error:  # the library raises many types for network, names and files
             raise unreadable_weights(source, error) from None
         adapted = adapt_weights(trained.state_dict(), self.model.state_dict(), self.first_weight, source)

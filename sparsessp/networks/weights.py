@@ -41,13 +41,20 @@ def read_weights(source: str) -> dict[str, Tensor]:
     return content
 
 
-def _from_hub(name: str) -> Path:
+def split_revision(source: str) -> tuple[str, str | None]:
+    """Return the name of ORGANISATION/NAME@REVISION and its revision, None if the name carries none."""
+    name, _, revision = source.partition("@")
+    return name, revision or None
+
+
+def _from_hub(source: str) -> Path:
+    name, revision = split_revision(source)
     try:
         from huggingface_hub import hf_hub_download
     except ImportError:
         raise SparseSSPError(f"weights {name!r}: no such file or folder; to use the hub, {_INSTALL}") from None
     try:
-        return Path(hf_hub_download(name, _FILE))
+        return Path(hf_hub_download(name, _FILE, revision=revision))
     except Exception as error:  # the hub's client raises many types for network, names and access
         raise unreadable_weights(name, error) from None
 
