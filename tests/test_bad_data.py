@@ -182,7 +182,7 @@ def test_a_manifest_names_each_volume_once_and_known_structures_only(tmp_path):
     manifest = pd.read_csv(volumes / "manifest.csv")
     make_views(volumes, tmp_path / "views", 2, progress=False)
     write_table(volumes / "manifest.csv", pd.concat([manifest, manifest[:1]]))
-    with pytest.raises(SparseSSPError, match=r"manifest\.csv.*'dna_000' stands twice"):
+    with pytest.raises(SparseSSPError, match=r"manifest\.csv.*'dna_000' is listed twice"):
         read_manifest(volumes)
     write_table(volumes / "manifest.csv", manifest.assign(structure="eye"))
     with pytest.raises(SparseSSPError, match="'eye'"):
@@ -243,7 +243,7 @@ def test_links_and_paths_of_an_archive_write_nothing_outside(tmp_path):
     archive = tmp_path / "set.tar.gz"
     archive.write_bytes(stream.getvalue())
     unpacked = tmp_path / "in" / "unpacked"
-    with pytest.raises(BadArchive, match=r"'a\.czi' stands twice"):
+    with pytest.raises(BadArchive, match=r"'a\.czi' is listed twice"):
         for _, path in members(archive, {"a.czi", "b.czi", "c.czi", "d.czi"}, unpacked):
             assert path is None or path.parent == unpacked
     assert (outside / "kept").read_text() == "old" and len(list(outside.iterdir())) == 1
