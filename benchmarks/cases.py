@@ -19,11 +19,12 @@ from benchmarks.timing import apart, in_turns, peak_bytes, seconds
 from sparsessp.config import NetworkSettings, TrainingSettings
 from sparsessp.costs.counted import meta_network, parameters
 from sparsessp.data.crops import Crops, Patch
-from sparsessp.data.samples import MANIFEST, load_samples, make_views, write_table
+from sparsessp.data.samples import load_samples, make_views, write_table
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, write_volume
 from sparsessp.learning.inference import predict, starts
 from sparsessp.learning.training import optimiser, train_step
 from sparsessp.networks.network import build
+from sparsessp.schema import MANIFEST
 from sparsessp.structures import STRUCTURES
 from sparsessp.support.device import default_device
 from sparsessp.support.files import sha256

@@ -1,6 +1,6 @@
-"""Settings of one experiment: typed, frozen, and validated.
+"""Settings of one experiment: typed, immutable and validated.
 
-Nothing here imports torch, so that a plan of hundreds of runs is checked in a moment.
+This module does not import torch, so a plan of hundreds of runs is validated in a moment.
 """
 
 import reprlib
@@ -16,13 +16,13 @@ TOPOLOGIES: dict[str, tuple[int, int]] = {"2d": (2, 2), "3d": (3, 3), "2to3d": (
 
 
 def _files(folder: str) -> tuple[str, ...]:
-    """Return the names of the methods or backbones in a folder, one file each."""
+    """Return the names of the modules in a folder of `networks`, sorted."""
     return tuple(sorted(p.stem for p in (Path(__file__).parent / "networks" / folder).glob("[!_]*.py")))
 
 
 METHODS = _files("methods")
 UNTRAINED = "none"
-NATIVE = "native"  # the common U-Net's own encoder
+NATIVE = "native"  # the encoder of the common U-Net
 BACKBONES = _files("backbones")
 
 
@@ -33,12 +33,12 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, values: dict[str, Any], source: str, strict: bool = False) -> Self:
-        """Check `values`, which came from `source`.
+        """Validate `values`, read from `source`.
 
         Args:
-            values: Plain settings, as YAML or the command line gave them.
-            source: File or section to name in an error.
-            strict: Refuse "8" where 8 is meant; off for the command line, where every value is text.
+            values: Plain values from YAML or the command line.
+            source: File or section to name in errors.
+            strict: Refuse "8" in place of 8; off for the command line, where every value is text.
 
         Raises:
             SparseSSPError: A key is unknown or missing, or a value is not allowed. The message names
@@ -50,8 +50,8 @@ class Settings(BaseModel):
             raise SparseSSPError(f"{source}: {describe_errors(cls, error)}") from None
 
 
-def short_repr(value: Any) -> str:
-    """Return the text of a value for an error message, shortened; safe for values that contain themselves."""
+def abbreviate(value: Any) -> str:
+    """Return the text of a value for an error message, shortened; the value may be huge or contain itself."""
     return _SHORT.repr(value)
 
 
@@ -62,26 +62,29 @@ _SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 20
 
 
 def describe_errors(model: type[BaseModel], error: ValidationError) -> str:
-    """Describe each error of a pydantic exception: key, value and what is allowed."""
+    """Describe the faults of a pydantic error in one line: for each the key, the value and what is allowed."""
     lines = []
     for fault in error.errors():
         keys, parent = _place(model, fault["loc"])
         key = ".".join(keys)
         if fault["type"] == "extra_forbidden":
             lines.append(
-                f"unknown key {key!r} (value {short_repr(fault['input'])}); allowed: {', '.join(parent.model_fields)}"
+                f"unknown key {key!r} (value {abbreviate(fault['input'])}); allowed: {', '.join(parent.model_fields)}"
             )
         elif fault["type"] == "missing":
             lines.append(f"key {key!r} is missing")
         elif not key:
             lines.append(fault["msg"].removeprefix("Value error, "))
         else:
-            lines.append(f"{key} = {short_repr(fault['input'])}: {fault['msg'].removeprefix('Value error, ')}")
+            lines.append(f"{key} = {abbreviate(fault['input'])}: {fault['msg'].removeprefix('Value error, ')}")
     return "; ".join(lines)
 
 
 def _place(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
-    """Keys of a pydantic path, without the tags by which it names one of several models, and the last key's model."""
+    """Return the keys of a pydantic path and the model that holds the last key.
+
+    Pydantic adds the tag of a discriminated union to the path; it is left out.
+    """
     keys: list[str] = []
     parent: Any = model
     current: Any = model
@@ -99,13 +102,13 @@ def _place(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[list[st
         if field and field.discriminator:
             tagged = {get_args(m.model_fields[field.discriminator].annotation)[0]: m for m in models}
         elif models:
-            # Of a mapping of models, the one model that its type names.
+            # A mapping of models names one model in its type.
             current = models[0]
     return keys, parent
 
 
 def _number(value: Any) -> Any:
-    """Convert text of digits to a number; the command line passes text only."""
+    """Turn text of digits into an integer, because the command line has only text."""
     return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
@@ -113,27 +116,27 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class ExperimentSettings(Settings):
-    """What the paper varies: one row of its tables at one sparsity ratio."""
+    """The factors that the paper varies: one row of its tables at one sparsity ratio."""
 
     method: str = Field(description="Task-conditioning method (section 3.4)")
     topology: Literal["2d", "3d", "2to3d", "3to2d"] = Field(
-        description="Dimensions of encoder and decoder (section 3.3)"
+        description="Dimensions of the encoder and the decoder (section 3.3)"
     )
     interpolation: Literal["prefix", "postfix", "none"] = Field(
-        default="prefix", description="How missing planes are filled in (section 3.2)"
+        default="prefix", description="Place where missing planes are filled in (section 3.2)"
     )
     projection: Literal["3d", "2d"] = Field(
-        default="3d", description="Dimensions of the projection between encoder and decoder (section 3.3)"
+        default="3d", description="Space of the projection between dimensions (section 3.3)"
     )
     ratio: Literal[1, 2, 4, 8] = Field(default=2, description="Sparsity ratio r: every r-th plane is imaged")
 
-    backbone: str = Field(default=NATIVE, description="2D encoder: native, or a network of Table 5")
+    backbone: str = Field(default=NATIVE, description="2D encoder: native, or a backbone of Table 5")
     weights: str = Field(
         default=UNTRAINED,
-        description="Initial backbone weights: none, hub for its usual ones, a local file or folder, or a hub name",
+        description="Initial backbone weights: none, hub (the usual ones), a local file or folder, or a hub name",
     )
     budget_percent: Positive = Field(default=100, description="Training budget in percent of the scale's (Table 4)")
-    seed: int = Field(default=0, ge=0, description="Seed of initialisation, crops and flips")
+    seed: int = Field(default=0, ge=0, description="Random seed of initialisation, crops and flips")
 
     @field_validator("ratio", mode="before")
     @classmethod
@@ -158,7 +161,7 @@ class ExperimentSettings(Settings):
     @classmethod
     def _nameable(cls, value: str) -> str:
         if not value.isprintable() or not value or value.startswith("-"):
-            raise ValueError("not a file, folder or hub name; allowed: printable characters, not starting with -")
+            raise ValueError("is not a file, folder or hub name; allowed: printable characters, not starting with -")
         return value
 
     @model_validator(mode="after")
@@ -166,12 +169,12 @@ class ExperimentSettings(Settings):
         encoder, decoder = self.dimensions
         if self.backbone != NATIVE and encoder == 3:
             raise ValueError(
-                f"backbone '{self.backbone}' with topology '{self.topology}': backbones are 2D, this encoder is 3D; "
-                "allowed with a backbone: 2d, 2to3d (Table 5)"
+                f"backbone '{self.backbone}' with topology '{self.topology}': a backbone takes 2D images, but this "
+                "encoder is 3D; allowed with a backbone: 2d, 2to3d (Table 5)"
             )
         if self.backbone == NATIVE and self.weights != UNTRAINED:
             raise ValueError(
-                f"weights '{self.weights}' with backbone '{NATIVE}', which has no trained weights; allowed: none"
+                f"weights '{self.weights}' with backbone '{NATIVE}': it has no pretrained weights; allowed: none"
             )
         if self.interpolation == "none" and decoder == 3:
             raise ValueError(
@@ -180,8 +183,8 @@ class ExperimentSettings(Settings):
             )
         if self.projection == "2d" and encoder == decoder:
             raise ValueError(
-                f"projection '2d' with topology '{self.topology}': nothing is projected when encoder and "
-                "decoder have the same dimensions; allowed with '2d': 2to3d, 3to2d (Table 2)"
+                f"projection '2d' with topology '{self.topology}': encoder and decoder have the same "
+                "dimensions, so nothing is projected; allowed with '2d': 2to3d, 3to2d (Table 2)"
             )
         return self
 
@@ -192,7 +195,7 @@ class ExperimentSettings(Settings):
 
     @property
     def name(self) -> str:
-        """One spelling everywhere: stage, file and table key, such as `tgnet-3to2d-prefix-r8`."""
+        """Name of the stage, its files and its rows in tables, such as `tgnet-3to2d-prefix-r8`."""
         parts = [self.method, self.topology, self.interpolation]
         parts += ["proj2d"] if self.projection == "2d" else []
         parts += [self.backbone] if self.backbone != NATIVE else []
@@ -203,18 +206,18 @@ class ExperimentSettings(Settings):
 
 
 class ArchitectureSettings(Settings):
-    """Size and precision of the networks, the same for every experiment of a scale."""
+    """Size and precision of a network, the same for every experiment of a scale."""
 
     depth: Positive = Field(default=32, description="Planes of a patch on the target grid")
-    width_3d: Positive = Field(default=32, description="Channels of the first level of 3D parts")
-    width_2d: Positive = Field(default=32, description="Channels of the first level of 2D parts")
+    width_3d: Positive = Field(default=32, description="Channels of the first level of 3D networks")
+    width_2d: Positive = Field(default=32, description="Channels of the first level of 2D networks")
     groups: Positive = Field(default=16, description="Groups of every group normalisation")
-    embedding: Positive = Field(default=256, description="Channels U after depth-to-channel")
+    embedding: Positive = Field(default=256, description="Uniform channels U after depth-to-channel")
     blocks_3d: Positive = Field(default=2, description="Residual blocks in each 3D encoder level below the first")
     blocks_2d: Positive = Field(default=1, description="Residual blocks in each 2D encoder level below the first")
-    repmode_kernel: Literal[3, 5] = Field(default=5, description="Largest expert kernel of RepMode, in voxels")
+    repmode_kernel: Literal[3, 5] = Field(default=5, description="Largest expert kernel of RepMode in voxels")
     backbone_divisor: Literal[1, 2, 4, 8, 16] = Field(
-        default=1, description="Divisor of a backbone's channels, and of its layers where it has many"
+        default=1, description="Divisor of a backbone's channels and layers"
     )
     precision: Literal["float32", "mixed"] = Field(
         default="float32",
@@ -234,7 +237,7 @@ class ArchitectureSettings(Settings):
         return self
 
     def widths(self, n: int) -> tuple[int, ...]:
-        """Channels of the five levels in `n` dimensions: 32, 64, 128, 256, 256 for a first width of 32."""
+        """Return the channels of the five levels in `n` dimensions, such as 32, 64, 128, 256, 256."""
         first = self.width_3d if n == 3 else self.width_2d
         return (first, 2 * first, 4 * first, 8 * first, 8 * first)
 
@@ -252,7 +255,7 @@ class NetworkSettings(ExperimentSettings, ArchitectureSettings):
 class InferenceSettings(Settings):
     """How whole volumes are predicted (section 4.1)."""
 
-    window: Positive = Field(default=128, description="Rows and columns of a window, which has `depth` planes")
+    window: Positive = Field(default=128, description="Rows and columns of a window, whose planes are depth")
     overlap: float = Field(
         default=0.5, ge=0, lt=1, description="Overlap of neighbouring windows, as a fraction of a window"
     )
@@ -261,12 +264,24 @@ class InferenceSettings(Settings):
 class TrainingSettings(Settings):
     """How one network is trained (section 4.1). Exactly one of epochs and iterations is given."""
 
-    epochs: Positive | None = Field(default=None, description="Passes over the training volumes, one crop of each")
+    epochs: Positive | None = Field(
+        default=None, description="Passes over the training volumes, one crop of each per pass"
+    )
     iterations: Positive | None = Field(default=None, description="Optimiser steps, summed over the networks of a run")
-    batch: Positive = Field(default=8, description="Crops per optimiser step")
+    batch: Positive = Field(default=8, description="Crops per step")
     micro_batch: Positive | Literal["auto"] = Field(
         default="auto",
-        description="Crops per forward and backward pass; fewer need less memory; auto: as many as fit on the GPU",
+        description="Crops per forward and backward pass, fewer need less memory; auto: as many as fit on the GPU",
+    )
+    checkpointing: bool = Field(
+        default=False, description="Recomputation of features in the backward pass: less memory, more time"
+    )
+    compile: bool = Field(default=False, description="torch.compile for the network, where a compiler is installed")
+    patch: Positive = Field(default=128, description="Rows and columns of a crop")
+    learning_rate: float = Field(default=1.0e-4, gt=0, description="Peak learning rate of Adam")
+    beta2: float = Field(default=0.999, gt=0, lt=1, description="Decay rate beta2 of Adam's squared gradients")
+    gradient_clip: float = Field(
+        default=0.0, ge=0, description="Largest norm of the gradient, longer ones are scaled down; 0: no limit"
     )
     checkpointing: bool = Field(default=False, description="Activation checkpointing: less memory, more time")
     compile: bool = Field(default=False, description="Compilation with torch.compile where a compiler is installed")
@@ -275,8 +290,7 @@ class TrainingSettings(Settings):
     beta2: float = Field(default=0.999, gt=0, lt=1, description="Adam's decay rate of squared gradients")
     gradient_clip: float = Field(default=0.0, ge=0, description="Maximum gradient norm; 0: no clipping")
     schedule: Literal["constant", "one_cycle"] = Field(
-        default="constant",
-        description="Learning-rate schedule: constant as in the paper, or one_cycle for short budgets",
+        default="constant", description="Learning-rate schedule: constant (the paper) or one_cycle (for short budgets)"
     )
     validate_every: Positive = Field(default=20, description="Epochs between validations")
     flip: str = Field(
@@ -291,5 +305,5 @@ class TrainingSettings(Settings):
 
     @property
     def crops_at_once(self) -> int:
-        """Crops whose gradients are held at once, to begin with."""
+        """Crops per forward and backward pass at the start of training."""
         return self.batch if self.micro_batch == "auto" else min(self.micro_batch, self.batch)

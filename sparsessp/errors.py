@@ -1,9 +1,9 @@
-"""The one exception that users are meant to read."""
+"""The exception for errors that a user can fix."""
 
 
 class SparseSSPError(Exception):
-    """Something in the user's hands is wrong: a setting, a file, a volume.
+    """A setting, file or volume is wrong, and the user can fix it.
 
-    The message names the file or key, the value found and what is allowed. Programs print it
+    The message names the file or key, the value found and what is allowed. Commands print it
     without a traceback.
     """

@@ -1,6 +1,6 @@
-"""Names shared by the stages that write files and the report that reads them.
+"""Names of files, columns and reference predictions, shared by the stages that write them and the report.
 
-Files, columns and reference predictions are spelled here and nowhere else.
+They are defined here and nowhere else.
 """
 
 # Prepared data.
@@ -9,14 +9,15 @@ VIEWS = "views.csv"
 VOXEL_COLUMNS = ("voxel_z_um", "voxel_y_um", "voxel_x_um")
 MANIFEST_COLUMNS = ("volume", "structure", "path", "plate", "planes", "height", "width", *VOXEL_COLUMNS)
 INTENSITY_COLUMNS = ("light_mean", "light_std", "target_mean", "target_std")
+CHECKSUM_COLUMN = "sha256"  # of the volume's file; always the last column
 
-# A trained run.
+# Outputs of a training run.
 MODEL_FILE = "model.pt"
 HISTORY_FILE = "history.csv"
 NETWORK_FILE = "network.json"
 HISTORY_COLUMNS = ("structure", "iteration", "epoch", "training_mse", "validation_mse")
 
-# An evaluated run.
+# Results of an evaluated run.
 SCORES_FILE = "scores.csv"
 PLANES_FILE = "planes.csv"
 EXAMPLES_FILE = "examples.npz"
@@ -27,13 +28,13 @@ SCORE_COLUMNS = ("volume", "structure", *METRICS, *EXTRA_METRICS)
 PLANE_COLUMNS = ("volume", "plane", "squared_error", "variation")
 WINDOW_SAMPLING_COLUMNS = ("volume", "structure", "planes", "imaged", "read", "r2", "r2_window_sampling")
 
-# Table 6: counted at the paper's size, measured at this scale, and where.
+# Table 6: costs counted at the paper's size, costs measured at this scale, and the conditions of the measurement.
 COUNTED_COLUMNS = ("experiment", "gmacs", "module_gmacs", "parameters")
 MEASURED_COLUMNS = ("infer_s_per_iter", "infer_mem_mib", "train_iter_per_s", "train_mem_mib")
 CONDITION_COLUMNS = ("machine", "device", "threads", "torch", "precision", "planes", "window", "batch", "patch")
 PROFILE_COLUMNS = (*COUNTED_COLUMNS, *MEASURED_COLUMNS, *CONDITION_COLUMNS)
 
-# Reference predictions, scored as the networks are. The z-profile never looks at the image.
+# Reference predictions, scored like the networks. The z-profile does not use the image.
 Z_PROFILE = "z-profile"
 
 

@@ -7,13 +7,13 @@ from sparsessp.errors import SparseSSPError
 
 @dataclass(frozen=True)
 class Structure:
-    """One subcellular structure, which is one task of the networks.
+    """One subcellular structure, that is, one task of the networks.
 
     Attributes:
-        key: Spelling used in file names, params and result tables.
+        key: Name in file names, params and result tables.
         name: Name in the paper.
-        allen_set: Archive of the AllenCell label-free collection that shows it, `dna` being drawn
-            from the other sets' nuclear channel.
+        allen_set: Set of the AllenCell label-free collection that shows it. `dna` has no archive; its images
+            are the nuclear channels of the other sets.
         task: Index of its one-hot task code.
     """
 
@@ -46,7 +46,7 @@ def structure(key: str) -> Structure:
     """Return the structure with this key.
 
     Raises:
-        SparseSSPError: There is no such structure; the message lists the keys.
+        SparseSSPError: The key is unknown; the message lists the known ones.
     """
     if key not in KEYS:
         raise SparseSSPError(f"structure {key!r} is unknown; allowed: {', '.join(KEYS)}")

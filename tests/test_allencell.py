@@ -162,12 +162,12 @@ def test_archives_side_by_side_give_the_same_files(lab):
 
 @pytest.mark.parametrize(
     ("conduct", "says"),
-    (({"truncated": 5000}, "breaks off after 5000 of"), ({"corrupt": True}, "cut short or corrupt")),
+    (({"truncated": 5000}, "breaks off after 5000 of"), ({"corrupt": True}, "truncated or corrupt")),
 )
 def test_a_bad_archive_is_named_and_nothing_of_it_stays(lab, conduct, says):
     for key, value in conduct.items():
         setattr(lab.server.conduct("beta_actin.tar.gz"), key, value)
-    with pytest.raises(SparseSSPError, match=f"1 fault;(?s:.*)beta_actin.tar.gz.*{says}"):
+    with pytest.raises(SparseSSPError, match=f"1 error;(?s:.*)beta_actin.tar.gz.*{says}"):
         lab.acquire()
     assert not lab.out.exists()
     stored = lab.left(lab.scratch / "images")
@@ -191,7 +191,7 @@ def test_a_bad_archive_gives_way_to_a_mirror(lab):
     assert len(list(lab.scratch.glob("images/*"))) == 1 and lab.left(lab.scratch / "archives") == []
     lab.catalogue.with_suffix(".lock").unlink()
     (lab.server.folder / "mirror.tar.gz").write_bytes(archive.read_bytes())
-    with pytest.raises(SparseSSPError, match="cut short or corrupt"):
+    with pytest.raises(SparseSSPError, match="truncated or corrupt"):
         lab.acquire(("nucleolus",))
     assert lab.left(lab.scratch / "archives") == [] and not lab.catalogue.with_suffix(".lock").exists()
 
@@ -246,12 +246,12 @@ def test_a_narrow_choice_fetches_what_it_needs(lab, capsys):
     manifest = lab.acquire(("dna", "microtubule"), progress=True)
     assert manifest["structure"].value_counts().to_dict() == {"dna": 6, "microtubule": 3}
     said = capsys.readouterr().out
-    assert "to fetch: alpha_tubulin.tar.gz, beta_actin.tar.gz\n" in said
-    assert "only because their images show dna too: beta_actin.tar.gz\n" in said
+    assert "archives needed: alpha_tubulin.tar.gz, beta_actin.tar.gz\n" in said
+    assert "needed only because their images also show dna: beta_actin.tar.gz\n" in said
     assert "GB are free" in said
     # Wider again: every image has all its channels, so nothing is fetched twice.
     assert len(lab.acquire()) == 15 and len(lab.asked()) == 3
-    with pytest.raises(SparseSSPError, match="'golgi_apparatus' is shown by no image; the lists of .*small.yaml"):
+    with pytest.raises(SparseSSPError, match="'golgi_apparatus' is in no image; the lists of .*small.yaml"):
         lab.acquire(("dna", "golgi_apparatus"))
 
 
@@ -330,7 +330,7 @@ def test_bad_images_are_all_named(lab, tmp_path):
     with pytest.raises(SparseSSPError) as error:
         lab.acquire(("tight_junction", "mitochondria"))
     head, *lines = str(error.value).splitlines()
-    assert head.startswith("6 faults") and not lab.out.exists()
+    assert head.startswith("6 errors") and not lab.out.exists()
     for line, expected in zip(
         lines,
         (

@@ -99,10 +99,10 @@ def test_bad_rows_are_all_named_at_once():
         ("row 1", "channel_signal = '-1'"),
         ("row 2", "channel_target = '3.5'"),
         ("row 3", "both 6"),
-        ("row 4", "names no file"),
+        ("row 4", "does not name a file"),
         ("row 6", "is listed twice"),
         ("row 7", "same file name"),
-        ("row 8", "stands in beta_actin.csv, row 2"),
+        ("row 8", "is also in beta_actin.csv, row 2"),
     ):
         assert [line for line in found if line.startswith(f"tom20.csv, {row},") and said in line], (row, found)
     assert any(line.startswith("dna.csv, row 1,") and "beta_actin.csv, row 1 has 6" in line for line in found)
@@ -148,35 +148,35 @@ def reference_split(lists):
 
 def test_the_split_of_the_lists_is_repmodes():
     lists = lists_of(FULL)
-    assigned, expected = split_lists(lists), reference_split(lists)
-    assert set(assigned) == set(lists) == set(expected)
-    for name, parts in assigned.items():
+    parts_of, expected = split_lists(lists), reference_split(lists)
+    assert set(parts_of) == set(lists) == set(expected)
+    for name, parts in parts_of.items():
         assert list(parts) == list(PARTS)
         for rows, reference in zip(parts.values(), expected[name], strict=True):
             assert rows.to_numpy().tolist() == reference.to_numpy().tolist()
         counts = (34, 4, 13) if name == "membrane_caax_63x" else (54, 6, 20)
         assert tuple(map(len, parts.values())) == counts
-    assert [sum(len(parts[part]) for parts in assigned.values()) for part in PARTS] == [628, 70, 233]
+    assert [sum(len(parts[part]) for parts in parts_of.values()) for part in PARTS] == [628, 70, 233]
     where = {}
     for part in PARTS:
-        for parts in assigned.values():
+        for parts in parts_of.values():
             assert all(where.setdefault(image, part) == part for image in parts[part]["path_czi"])
 
 
 def test_the_split_of_a_set_does_not_hang_on_the_others():
     lists = lists_of(FULL)
     some = {name: lists[name] for name in ("tom20", "dna", "beta_actin")}
-    assigned, full = split_lists(some), split_lists(lists)
+    parts_of, full = split_lists(some), split_lists(lists)
     for part in PARTS:
-        assert assigned["tom20"][part].equals(full["tom20"][part])
-        assert assigned["dna"][part]["path_czi"].str.contains("tom20|beta_actin").all()
-    assert [len(rows) for rows in assigned["dna"].values()] == [54, 6, 20]
+        assert parts_of["tom20"][part].equals(full["tom20"][part])
+        assert parts_of["dna"][part]["path_czi"].str.contains("tom20|beta_actin").all()
+    assert [len(rows) for rows in parts_of["dna"].values()] == [54, 6, 20]
 
 
 def test_tiny_lists_keep_a_row_in_each_part():
-    assigned = split_lists(lists_of({"beta_actin": 3, "zo1": 5}))
-    assert [len(rows) for rows in assigned["beta_actin"].values()] == [1, 1, 1]
-    assert [len(rows) for rows in assigned["dna"].values()] == [4, 2, 2]
+    parts_of = split_lists(lists_of({"beta_actin": 3, "zo1": 5}))
+    assert [len(rows) for rows in parts_of["beta_actin"].values()] == [1, 1, 1]
+    assert [len(rows) for rows in parts_of["dna"].values()] == [4, 2, 2]
     with pytest.raises(SparseSSPError, match="'zo1' has 2"):
         split_lists(lists_of({"zo1": 2}))
     with pytest.raises(SparseSSPError, match="'dna'.*part train"):
@@ -194,12 +194,12 @@ def test_whole_plates_are_never_divided(groups):
         for name, plates in zip(names, groups, strict=False)
     }
     try:
-        assigned = split_lists(rows, "plate")
+        parts_of = split_lists(rows, "plate")
     except SparseSSPError as error:
         assert "plates" in str(error)
         return
     part_of = {}
-    for name, parts in assigned.items():
+    for name, parts in parts_of.items():
         assert all(len(part) for part in parts.values())
         images = [image for part in parts.values() for image in part["path_czi"]]
         assert sorted(images) == sorted(rows[name]["path_czi"])
@@ -208,13 +208,13 @@ def test_whole_plates_are_never_divided(groups):
 
 
 def test_whole_plates_come_near_the_papers_shares():
-    assigned = split_lists(lists_of(FULL, per_plate=4), "plate")
-    for name, parts in assigned.items():
+    parts_of = split_lists(lists_of(FULL, per_plate=4), "plate")
+    for name, parts in parts_of.items():
         if name != "dna":
             shares = np.array([len(rows) for rows in parts.values()]) / FULL[name]
             assert abs(shares - (0.675, 0.075, 0.25)).max() < 0.05, (name, shares)
-    assert [len(rows) for rows in assigned["dna"].values()] == [54, 6, 20]
-    plates = [{plate(image) for rows in assigned.values() for image in rows[part]["path_czi"]} for part in PARTS]
+    assert [len(rows) for rows in parts_of["dna"].values()] == [54, 6, 20]
+    plates = [{plate(image) for rows in parts_of.values() for image in rows[part]["path_czi"]} for part in PARTS]
     assert not plates[0] & plates[1] and not plates[0] & plates[2] and not plates[1] & plates[2]
     with pytest.raises(SparseSSPError, match="'zo1'.*2 plates"):
         split_lists(lists_of({"zo1": 8}, per_plate=4), "plate")
@@ -262,8 +262,8 @@ def test_the_script_writes_the_lists_own_rows(tmp_path):
         write_rows(tmp_path / "lists" / f"{name}.csv", rows)
     command = [sys.executable, "-m", "pipeline.split_lists", "--csv-dir", tmp_path / "lists", "--out", tmp_path / "out"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    assigned = split_lists({path.stem: read_list(path) for path in (tmp_path / "lists").glob("*.csv")})
-    for name, parts in assigned.items():
+    parts_of = split_lists({path.stem: read_list(path) for path in (tmp_path / "lists").glob("*.csv")})
+    for name, parts in parts_of.items():
         header, *lines = (tmp_path / "lists" / f"{name}.csv").read_text().splitlines()
         files = [tmp_path / "out" / name / f"{part}.csv" for part in ("train", "val", "test")]
         written = [path.read_text().splitlines() for path in files]
@@ -365,7 +365,7 @@ def test_damaged_archives_are_named(tmp_path, how):
     noise = np.random.default_rng(0).bytes(60_000)
     make_archive(archive, [("a.czi", noise[:30_000]), ("b.czi", noise[30_000:])])
     damaged(archive, how)
-    with pytest.raises(SparseSSPError, match="tom20.tar.gz.*cut short or corrupt"):
+    with pytest.raises(SparseSSPError, match="tom20.tar.gz.*truncated or corrupt"):
         contents(archive, {"a.czi", "b.czi"}, tmp_path / "work")
     assert list((tmp_path / "work").iterdir()) == []
 

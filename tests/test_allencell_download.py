@@ -124,7 +124,7 @@ def test_a_catalogue_of_ones_own_may_hold_one_set_with_mirrors(tmp_path):
         (("archives", "zo2"), {}, r"archives.zo2.*url' is missing|unknown set 'zo2'"),
         (("archives", "zo1", "size"), 1, "unknown key 'archives.zo1.size'.*allowed: url, mirrors"),
         (("archives", "zo1", "url"), "ftp://a/b", "archives.zo1.url = 'ftp://a/b'.*allowed: http"),
-        (("archives", "zo1", "url"), "/local/zo1.tar.gz", "archives.zo1.url = .*no URL"),
+        (("archives", "zo1", "url"), "/local/zo1.tar.gz", "archives.zo1.url = .*not a URL"),
         (("archives", "zo1", "mirrors"), ["http://"], "archives.zo1.mirrors.0 = 'http://'"),
         (("archives", "zo1", "structure"), "dna", "archives.zo1.structure = 'dna'; allowed: tight_junction"),
         (("archives", "zo1", "voxel_um"), [0.29, 0.108], "archives.zo1.voxel_um"),

@@ -15,12 +15,13 @@ from benchmarks import baseline, cases, machine, timing
 from sparsessp.config import METHODS, NetworkSettings, TrainingSettings
 from sparsessp.costs.counted import macs, meta_network
 from sparsessp.data.crops import Crops, Patch
-from sparsessp.data.samples import MANIFEST, load_samples, make_views, write_table
+from sparsessp.data.samples import load_samples, make_views, write_table
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, write_volume
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.inference import predict
 from sparsessp.learning.training import optimiser, train_step
 from sparsessp.networks.network import build
+from sparsessp.schema import MANIFEST
 from sparsessp.structures import STRUCTURES
 
 SMALL = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1}

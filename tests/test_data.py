@@ -96,7 +96,7 @@ def test_sparse_view_takes_every_rth_plane(ratio, planes, data):
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(3, 90), st.integers(3, 90))
-def test_split_deals_every_volume_once(first, second):
+def test_split_assigns_every_volume_once(first, second):
     names = [("dna", i) for i in range(first)] + [("nucleolus", i) for i in range(second)]
     manifest = pd.DataFrame({"volume": [f"{s}_{i}" for s, i in names], "structure": [s for s, _ in names]})
     assigned = split(manifest)
@@ -114,7 +114,7 @@ def test_split_has_the_papers_counts(n, train, validation, test):
 def test_split_refuses_nothing_doubles_and_too_few():
     with pytest.raises(SparseSSPError, match="no volume"):
         split(pd.DataFrame({"volume": [], "structure": []}))
-    with pytest.raises(SparseSSPError, match="'a'.*twice"):
+    with pytest.raises(SparseSSPError, match="'a'.*listed twice"):
         split(pd.DataFrame({"volume": ["a", "a", "b"], "structure": "dna"}))
     with pytest.raises(SparseSSPError, match="'dna' has 2"):
         split(pd.DataFrame({"volume": ["a", "b"], "structure": "dna"}))

@@ -53,7 +53,7 @@ def test_a_state_that_finds_no_room_leaves_the_old_one(tmp_path):
     save(tmp_path, 10)
     old = (tmp_path / "state.pt").read_bytes()
     with files_below(100_000):
-        refused(lambda: save(tmp_path, 1_000_000), "state.pt: File too large", "what is finished is kept")
+        refused(lambda: save(tmp_path, 1_000_000), "state.pt: File too large", "finished work is kept")
     assert (tmp_path / "state.pt").read_bytes() == old and names(tmp_path) == ["state.pt"]
     save(tmp_path, 1_000_000)  # there is room again
     assert (tmp_path / "previous-state.pt").read_bytes() == old
@@ -62,11 +62,11 @@ def test_a_state_that_finds_no_room_leaves_the_old_one(tmp_path):
 def test_volumes_and_views_that_find_no_room_are_named_and_no_table_vouches_for_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with files_below(20_000):
-        refused(lambda: fetch.run(FETCH), "dna_00", "cannot be written whole", "make room")
+        refused(lambda: fetch.run(FETCH), "dna_00", "only a part was written", "free some space")
     assert names(tmp_path) == []
     fetch.run(FETCH)
     with files_below(20_000):
-        refused(lambda: resample.run(["--ratio", "2"]), "dna_00", "cannot be written whole", "make room")
+        refused(lambda: resample.run(["--ratio", "2"]), "dna_00", "only a part was written", "free some space")
     assert "views.csv" not in names(tmp_path) and "manifest.csv" in names(tmp_path)
     resample.run(["--ratio", "2"])
     assert "views.csv" in names(tmp_path) and not [name for name in names(tmp_path) if "partial" in name]
@@ -75,7 +75,7 @@ def test_volumes_and_views_that_find_no_room_are_named_and_no_table_vouches_for_
 def test_a_full_disk_is_named_and_making_room_is_enough(small_disk):
     save(small_disk, 1000)
     (small_disk / "ballast").write_bytes(bytes(500_000))
-    refused(lambda: save(small_disk, 20_000), "state.pt: No space left on device", "make room")
+    refused(lambda: save(small_disk, 20_000), "state.pt: No space left on device", "free some space")
     assert names(small_disk) == ["ballast", "state.pt"]
     (small_disk / "ballast").unlink()
     save(small_disk, 20_000)
@@ -84,7 +84,7 @@ def test_a_full_disk_is_named_and_making_room_is_enough(small_disk):
 def test_a_read_only_disk_is_named(small_disk):
     save(small_disk, 10)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    refused(lambda: save(small_disk, 20), "state.pt", "Read-only file system", "choose a folder that can be written")
+    refused(lambda: save(small_disk, 20), "state.pt", "Read-only file system", "choose a writable folder")
     assert names(small_disk) == ["state.pt"]
 
 
@@ -115,13 +115,13 @@ command_line.main(lambda _: files.write_text(Path("manifest.csv"), "x"), [])
 def test_a_folder_without_the_right_to_write_is_named(open_folder):
     open_folder.chmod(0o555)
     if os.getuid():
-        refused(lambda: write_text(open_folder / "manifest.csv", "x"), "Permission denied", "give the right")
+        refused(lambda: write_text(open_folder / "manifest.csv", "x"), "Permission denied", "grant the permission")
     else:  # rights do not bind root, who can be another user instead
         try:
             done = script(open_folder, WRITE, user=NOBODY, group=NOBODY, extra_groups=[])
         except PermissionError:
             pytest.skip("run by root, whom rights do not bind, with a Python that no other user may run")
-        assert "Permission denied; give the right" in done.stderr and "Traceback" not in done.stderr, done.stderr
+        assert "Permission denied; grant the permission" in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert not list(open_folder.iterdir())
 
 

@@ -84,8 +84,11 @@ def test_a_stage_waits_for_the_one_that_still_runs(tmp_path):
     ("raised", "said"),
     (
         ("SparseSSPError('ratio = 3 is not allowed')", "error: ratio = 3 is not allowed\n"),
-        ("OSError(28, 'No space left on device', 'a.tiff')", "error: a.tiff: No space left on device; make room"),
-        ("PermissionError(13, 'Permission denied', 'a.tiff')", "error: a.tiff: Permission denied; give the right"),
+        ("OSError(28, 'No space left on device', 'a.tiff')", "error: a.tiff: No space left on device; free some space"),
+        (
+            "PermissionError(13, 'Permission denied', 'a.tiff')",
+            "error: a.tiff: Permission denied; grant the permission",
+        ),
         ("MemoryError('Unable to allocate 9 GiB')", "error: out of memory (Unable to allocate 9 GiB); close"),
         ("KeyboardInterrupt", "interrupted\n"),
     ),

@@ -15,7 +15,7 @@ from pipeline.paths import RESULTS, RUNS, SPLIT, VOLUMES, views
 from pipeline.results import write_scores
 from pipeline.running import main
 from sparsessp.config import InferenceSettings
-from sparsessp.data.examples import STRUCTURES_SHOWN, centre, first_volumes, shown, write_examples
+from sparsessp.data.examples import STRUCTURES_SHOWN, centre, first_volumes, has_examples, write_examples
 from sparsessp.data.samples import Sample, load_samples, read_manifest, write_table
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, read_volume
 from sparsessp.learning.checkpoints import load_model
@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> None:
         planes = len(sample.target_DHW)
         return predict(network, sample.view_dHW, planes, sample.task, chosen.window, chosen.overlap)
 
-    keep = first_volumes(samples, STRUCTURES_SHOWN) if shown(chosen.experiment) else {}
+    keep = first_volumes(samples, STRUCTURES_SHOWN) if has_examples(chosen.experiment) else {}
     found = evaluate(predictor, samples, chosen.experiment, keep)
     write_scores(results, found)
     if keep:

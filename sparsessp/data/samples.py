@@ -1,8 +1,8 @@
-"""Prepared volumes on disk and the samples that training and evaluation see.
+"""Manifest, sparse views, and the samples that training and evaluation use.
 
-Folders: `volumes/` holds the prepared dense stacks and `manifest.csv`; `views/` holds the sparse
-transmitted-light stacks of one ratio and `views.csv`. A sample pairs a sparse view with its dense
-target: nothing downstream can reach a plane that was not imaged.
+`volumes/` holds the prepared dense stacks and their manifest, `views/` the sparse transmitted-light stacks
+of one ratio. A sample pairs a sparse view with its dense target; training and evaluation cannot access a
+transmitted-light plane that was not imaged.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,11 +16,9 @@ from tqdm import tqdm
 from sparsessp.data.splits import PARTS
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, read_volume, sparse_view, write_volume
 from sparsessp.errors import SparseSSPError
+from sparsessp.schema import CHECKSUM_COLUMN, MANIFEST, VIEWS
 from sparsessp.structures import structure
 from sparsessp.support.files import sha256, write_text
-
-MANIFEST = "manifest.csv"
-VIEWS = "views.csv"
 
 
 @dataclass(frozen=True)
@@ -28,9 +26,9 @@ class Sample:
     """One field of view with one labelled structure.
 
     Attributes:
-        volume: Its name.
-        structure: Key of the structure shown.
-        task: Index of that structure.
+        volume: Name of the volume.
+        structure: Key of the labelled structure.
+        task: Index of the structure.
         view_dHW: Sparse transmitted light, z-scored, d = ceil(D / ratio) imaged planes.
         target_DHW: Dense fluorescence, z-scored.
         ratio: Sparsity ratio of the view.
@@ -50,30 +48,30 @@ def read_table(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     """Read a CSV file that must have these columns.
 
     Raises:
-        SparseSSPError: The file is missing, unreadable, without rows, or lacks a column.
+        SparseSSPError: The file is missing or unreadable, has no rows, or lacks a column.
     """
     if not path.is_file():
         raise SparseSSPError(f"{path}: the file is missing")
     try:
         table = pd.read_csv(path)
-    except ValueError as error:  # pandas' own errors, and text that is not UTF-8
+    except ValueError as error:  # errors of pandas, and text that is not UTF-8
         raise SparseSSPError(f"{path}: not a readable CSV file ({error})") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise SparseSSPError(f"{path}: column {missing[0]!r} is missing; found: {', '.join(table.columns)}")
     if table.empty:
-        raise SparseSSPError(f"{path}: the data set is empty, the table has no rows")
+        raise SparseSSPError(f"{path}: the table has no rows, so the dataset is empty")
     return table
 
 
 def read_manifest(volumes: Path) -> pd.DataFrame:
-    """Read the manifest of prepared volumes: volume, structure, path and more.
+    """Read the manifest of prepared volumes: columns `volume`, `structure`, `path` and more.
 
     Raises:
-        SparseSSPError: As `read_table` does, or a volume is listed twice, or a path leads out of the folder.
+        SparseSSPError: As for `read_table`; or a volume is listed twice, or a path leads out of the folder.
     """
     source = volumes / MANIFEST
-    manifest = read_table(source, ("volume", "structure", "path", "sha256"))
+    manifest = read_table(source, ("volume", "structure", "path", CHECKSUM_COLUMN))
     twice = manifest.loc[manifest["volume"].duplicated(), "volume"]
     if len(twice):
         raise SparseSSPError(f"{source}: volume {twice.iloc[0]!r} is listed twice; names must be unique")
@@ -85,20 +83,21 @@ def read_manifest(volumes: Path) -> pd.DataFrame:
 
 
 def write_table(path: Path, table: pd.DataFrame, decimals: str | None = None) -> None:
-    """Write a CSV file atomically; floats as shortest exact text unless a format is given."""
+    """Write a CSV file atomically; floats are written exactly unless a format such as `%.4f` is given."""
     write_text(path, table.to_csv(index=False, float_format=decimals, lineterminator="\n"))
 
 
 def make_views(volumes: Path, views: Path, ratio: int, phase: int = 0, progress: bool = True) -> None:
-    """Sample every prepared volume once at this ratio and write its sparse view (section 3.1).
+    """Write the sparse view of every prepared volume at this ratio (section 3.1).
 
     Samples that share a volume share its view.
 
     Raises:
-        SparseSSPError: A volume is missing, not finite, or has no transmitted light.
+        SparseSSPError: A volume is missing, has no transmitted light, or has a channel that is not finite
+            or constant.
     """
     manifest = read_manifest(volumes)
-    sums = {}
+    checksums = {}
     for path in tqdm(manifest["path"].unique(), f"views r={ratio}", disable=not progress):
         source, target = volumes / path, views / path
         volume = read_volume(source)
@@ -109,16 +108,16 @@ def make_views(volumes: Path, views: Path, ratio: int, phase: int = 0, progress:
         notes = {"ratio": str(ratio), "phase": str(phase), "planes": str(len(stack))}
         view = sparse_view(stack, ratio, phase)
         write_volume(target, Volume(view[None], (TRANSMITTED_LIGHT,), (z * ratio, y, x), notes))
-        sums[path] = sha256(target)
-    rows = manifest[["volume", "path"]].assign(sha256=manifest["path"].map(sums))
+        checksums[path] = sha256(target)
+    rows = manifest[["volume", "path"]].assign(**{CHECKSUM_COLUMN: manifest["path"].map(checksums)})
     write_table(views / VIEWS, rows.assign(ratio=ratio, phase=phase))
 
 
 def check_voxels(stack: np.ndarray, source: str) -> None:
-    """Refuse a stack that is empty, not finite or constant.
+    """Check that a stack is not empty, finite and not constant.
 
     Raises:
-        SparseSSPError: It is; the message names `source`.
+        SparseSSPError: It is empty, not finite or constant; the message names `source`.
     """
     if stack.size == 0:
         raise SparseSSPError(f"{source}: the stack is empty, its shape is {stack.shape}")
@@ -126,15 +125,15 @@ def check_voxels(stack: np.ndarray, source: str) -> None:
     if not np.isfinite([low, high]).all():
         raise SparseSSPError(f"{source}: some voxels are NaN or infinite; all must be finite")
     if low == high:
-        raise SparseSSPError(f"{source}: every voxel is {low:g}; a constant stack teaches nothing")
+        raise SparseSSPError(f"{source}: every voxel is {low:g}; a constant stack cannot be learned from")
 
 
 def load_samples(volumes: Path, views: Path, splits: Path, part: str) -> list[Sample]:
-    """Open the samples of one part of the split, memory-mapped.
+    """Open the samples of one part of the split.
 
     Raises:
-        SparseSSPError: The part is unknown or empty, or a file is missing, does not fit the others, or
-            holds voxels that are not finite or all the same.
+        SparseSSPError: The part is unknown or empty, or a file is missing, inconsistent with the others, or
+            has voxels that are constant or not finite.
     """
     if part not in PARTS:
         raise SparseSSPError(f"part {part!r} is unknown; allowed: {', '.join(PARTS)}")
@@ -144,9 +143,9 @@ def load_samples(volumes: Path, views: Path, splits: Path, part: str) -> list[Sa
     if wanted.empty:
         raise SparseSSPError(f"{splits}: the split has no {part} volume")
     for source, table in ((volumes / MANIFEST, manifest), (views / VIEWS, sampled)):
-        lost = wanted[~wanted.isin(table["volume"])]
-        if len(lost):
-            raise SparseSSPError(f"{source}: volume {lost.iloc[0]!r} of {splits} is missing")
+        missing = wanted[~wanted.isin(table["volume"])]
+        if len(missing):
+            raise SparseSSPError(f"{source}: volume {missing.iloc[0]!r} of {splits} is missing")
     rows = manifest[manifest["volume"].isin(wanted)].merge(sampled, on="volume")
     return [_load(volumes, views, row) for row in rows.to_dict("records")]
 
@@ -155,7 +154,7 @@ def _load(volumes: Path, views: Path, row: dict) -> Sample:
     key, path = row["structure"], row["path_x"]
     target = read_volume(volumes / path).channel(key)
     view = read_volume(views / path).channel(TRANSMITTED_LIGHT)
-    # The files may have changed since they were sampled; a score would not show it.
+    # The files may have changed since they were sampled, which no score would show.
     check_voxels(target, f"{volumes / path}, channel {key}")
     check_voxels(view, str(views / path))
     ratio, phase = int(row["ratio"]), int(row["phase"])
@@ -169,5 +168,5 @@ def _load(volumes: Path, views: Path, row: dict) -> Sample:
 
 
 def tasks_of(samples: Sequence[Sample]) -> list[int]:
-    """Task indices that occur, sorted."""
+    """Return the task indices of the samples, sorted."""
     return sorted({sample.task for sample in samples})

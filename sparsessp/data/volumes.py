@@ -1,6 +1,6 @@
-"""Image volumes: OME-TIFF in and out, normalisation, sparse sampling.
+"""Prepared volumes: reading and writing OME-TIFF, z-scoring and sparse sampling.
 
-Shapes: C channels, D planes, H rows, W columns. A prepared volume is one uncompressed float32
+Shapes: C channels, D planes, H rows, W columns. A prepared volume is an uncompressed float32
 OME-TIFF, so that it can be memory-mapped and opens in Fiji and napari with its voxel size.
 """
 
@@ -21,14 +21,13 @@ _NOTES = "sparsessp"
 
 @dataclass(frozen=True)
 class Volume:
-    """A stack read from, or to be written to, one OME-TIFF.
+    """The contents of one OME-TIFF.
 
     Attributes:
-        voxels: float32 array (C, D, H, W), one channel an image of the same field.
-        channels: Name of each channel.
+        voxels: float32 array (C, D, H, W), all channels of the same field of view.
+        channels: Names of the channels.
         voxel_um: Voxel size (z, y, x) in micrometres.
-        notes: Statistics and provenance that travel with the file (raw mean and standard
-            deviation, sampling ratio, ...).
+        notes: Statistics and provenance stored in the file, such as raw mean and standard deviation.
     """
 
     voxels: np.ndarray
@@ -50,7 +49,7 @@ def write_volume(path: Path, volume: Volume) -> None:
     metadata = {
         "axes": "CZYX",
         "Name": path.name.split(".")[0],
-        "UUID": f"urn:uuid:{uuid.uuid5(_NAMESPACE, path.name)}",  # tifffile's own is random
+        "UUID": f"urn:uuid:{uuid.uuid5(_NAMESPACE, path.name)}",  # the default of tifffile is random
         "Channel": {"Name": list(volume.channels)},
         "MapAnnotation": {"Namespace": _NOTES, **volume.notes},
     }
@@ -64,7 +63,7 @@ def read_volume(path: Path) -> Volume:
     """Memory-map the OME-TIFF at `path`.
 
     Raises:
-        SparseSSPError: The file is missing, is not an OME-TIFF file written by sparsessp, or is cut short.
+        SparseSSPError: The file is missing, truncated, or not an OME-TIFF as `write_volume` writes it.
     """
     if not path.is_file():
         raise SparseSSPError(f"{path}: the volume is missing")
@@ -74,7 +73,7 @@ def read_volume(path: Path) -> Volume:
                 raise SparseSSPError(f"{path}: no OME metadata; expected an OME-TIFF with axes CZYX")
             ome = tifffile.xml2dict(tiff.ome_metadata)["OME"]
             axes, dtype = tiff.series[0].axes, tiff.series[0].dtype
-        # An axis of length 1 may be left out.
+        # Axes of length 1 may be missing.
         if axes not in ("CZYX", "ZYX", "CYX", "YX"):
             raise SparseSSPError(f"{path}: the axes are {axes}; expected CZYX")
         if dtype != np.float32:
@@ -96,19 +95,19 @@ def read_volume(path: Path) -> Volume:
         ) from None
     except (SparseSSPError, PermissionError, MemoryError):
         raise
-    except Exception as error:  # a broken file makes tifffile raise anything
-        raise SparseSSPError(f"{path}: not a readable, uncompressed OME-TIFF ({error})") from error
+    except Exception as error:  # tifffile raises all kinds of errors on a broken file
+        raise SparseSSPError(f"{path}: not a readable uncompressed OME-TIFF ({error})") from error
 
 
 def zscore(stack: np.ndarray, source: str) -> tuple[np.ndarray, float, float]:
     """Normalise `stack` to mean 0 and standard deviation 1 over all its voxels (section 4.1).
 
     Args:
-        stack: Any shape, any real type; statistics are taken in float64.
-        source: What to call the stack in an error.
+        stack: Array of any shape and real type; statistics are computed in float64.
+        source: Name of the stack in errors.
 
     Returns:
-        The float32 stack, the mean and the standard deviation it had.
+        The float32 stack, and the mean and standard deviation before normalisation.
 
     Raises:
         SparseSSPError: The stack is empty, holds NaN or infinity, or is constant.
@@ -126,15 +125,15 @@ def zscore(stack: np.ndarray, source: str) -> tuple[np.ndarray, float, float]:
 
 
 def sparse_view(stack: np.ndarray, ratio: int, phase: int = 0) -> np.ndarray:
-    """Keep the planes phase, phase + ratio, ... that the microscope would have taken (section 3.1).
+    """Return the planes phase, phase + ratio, ... that a sparse acquisition would image (section 3.1).
 
     Args:
-        stack: (D, H, W), the dense transmitted-light stack.
+        stack: Dense transmitted-light stack (D, H, W).
         ratio: Sparsity ratio r.
-        phase: First plane kept, below `ratio`.
+        phase: First imaged plane, below `ratio`.
 
     Returns:
-        The sparse view, (ceil((D - phase) / r), H, W).
+        The sparse view (ceil((D - phase) / r), H, W).
     """
     if not 0 <= phase < ratio:
         raise SparseSSPError(f"phase {phase} is out of range for ratio {ratio}; allowed: 0 to {ratio - 1}")

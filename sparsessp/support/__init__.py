@@ -1,1 +1,1 @@
-"""Files, processes, devices and the command line: what every part of the library may use."""
+"""Files, processes, devices and the command line: shared by all parts of the library."""

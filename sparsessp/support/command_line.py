@@ -1,4 +1,4 @@
-"""Command lines made from settings, and errors without a traceback."""
+"""Command-line options generated from settings, and error messages without a traceback."""
 
 import argparse
 import errno
@@ -16,7 +16,7 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def add_settings(parser: argparse.ArgumentParser, *models: type[BaseModel]) -> None:
-    """Give the parser one `--key` for each field of the models, explained by the field."""
+    """Add one option `--key` for each field of the models, with the field's description as its help."""
     for model in models:
         for name, field in model.model_fields.items():
             default = "required" if field.is_required() else f"default {field.default}"
@@ -41,17 +41,17 @@ def parser(module: str, description: str | None, *models: type[BaseModel]) -> ar
 
 
 def settings(model: type[AnySettings], options: argparse.Namespace) -> AnySettings:
-    """Return the part of parsed arguments that `model` describes, checked."""
+    """Return the parsed arguments that belong to `model`, validated."""
     given = {name: getattr(options, name) for name in model.model_fields}
     return model.load({name: value for name, value in given.items() if value is not None}, "arguments")
 
 
 def main(run: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
-    """Run a script; an error that a user can mend ends it with one message and no traceback."""
+    """Run a script; an error that a user can fix ends it with a message and no traceback."""
     try:
         run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # of `| head`, which has seen enough; what is left must not be flushed at exit
+    except BrokenPipeError:  # such as `| head` closing the pipe; the rest must not be flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
@@ -64,20 +64,20 @@ def main(run: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None
 
 
 _HINTS = {
-    errno.ENOSPC: "make room and run it again; what is finished is kept",
-    errno.EDQUOT: "make room and run it again; what is finished is kept",
-    errno.EFBIG: "the system limits the size of a file (ulimit -f); what is finished is kept",
-    errno.EACCES: "give the right to it and run it again",
-    errno.EPERM: "give the right to it and run it again",
-    errno.EROFS: "choose a folder that can be written",
+    errno.ENOSPC: "free some space and run it again; finished work is kept",
+    errno.EDQUOT: "free some space and run it again; finished work is kept",
+    errno.EFBIG: "the system limits the size of a file (ulimit -f); finished work is kept",
+    errno.EACCES: "grant the permission and run it again",
+    errno.EPERM: "grant the permission and run it again",
+    errno.EROFS: "choose a writable folder",
 }
 
 
 def explain(error: Exception) -> str | None:
-    """Say what a user can do about an error, None if it is a fault of the program."""
+    """Return what a user can do about an error, or None if it is a bug."""
     if isinstance(error, SparseSSPError):
         return str(error)
-    # torch's own are RuntimeErrors, told by their text; this module must not import torch.
+    # torch raises RuntimeErrors, recognised by their text; this module must not import torch.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error):
         reason = (str(error).splitlines() or [""])[0]
         return f"out of memory{f' ({reason})' if reason else ''}; close other programs, or choose a smaller scale"

@@ -1,4 +1,4 @@
-"""The device that tensors are computed on, and their precision."""
+"""The device that networks run on, and the precision of their convolutions."""
 
 import os
 import platform
@@ -11,10 +11,10 @@ from sparsessp.errors import SparseSSPError
 
 
 def default_device() -> torch.device:
-    """Return the device named by SPARSESSP_DEVICE, else CUDA where there is one, else the CPU.
+    """Return the device named by SPARSESSP_DEVICE, otherwise CUDA if available, otherwise the CPU.
 
     Raises:
-        SparseSSPError: torch does not know the name.
+        SparseSSPError: SPARSESSP_DEVICE is not a device of torch.
     """
     name = os.environ.get("SPARSESSP_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -33,17 +33,17 @@ def precision(settings: ArchitectureSettings, device: torch.device) -> str:
 
 
 def autocast(settings: ArchitectureSettings, device: torch.device) -> torch.autocast:
-    """Return the context in which a network of these settings is computed; its weights stay float32."""
+    """Return the autocast context for a network with these settings; its weights stay float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision(settings, device) == "bfloat16")
 
 
 def machine(device: torch.device) -> str:
-    """Name the processor or GPU that a device is."""
+    """Return the model name of the device, a processor or GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
 
 
 def cpu_name() -> str:
-    """Name the processor, where the system tells it."""
+    """Return the model name of the processor, or its architecture if the system does not report one."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -51,7 +51,7 @@ def cpu_name() -> str:
 
 
 def facts(settings: ArchitectureSettings) -> dict[str, str | int]:
-    """Say where and in which precision a network of these settings is computed on the default device."""
+    """Return the machine, device and precision that a network with these settings runs with by default."""
     device = default_device()
     return {
         "machine": machine(device),

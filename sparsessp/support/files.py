@@ -1,4 +1,4 @@
-"""Files are written atomically, and are on the disk before anything builds on them."""
+"""Atomic, durable writing of files, and checksums."""
 
 import errno
 import hashlib
@@ -10,13 +10,13 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and move it there when the block ends without an error.
+    """Give a temporary path next to `path`, and rename it to `path` when the block ends without an error.
 
-    A kill or a power cut at any moment leaves the old file or the new one. What a kill leaves of the
-    temporary file is overwritten by the next attempt.
+    A kill or a power failure at any moment leaves either the old file or the new one. A temporary file
+    left by a kill is overwritten by the next attempt.
 
     Raises:
-        OSError: The disk does not take it; the error names `path`, and the old file is still there.
+        OSError: The file cannot be written; the error names `path`, and the old file is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -26,8 +26,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
         sync(path.parent)
     except OSError as error:
-        if error.errno is None:  # numpy's own, of a disk that took only a part
-            raise OSError(errno.ENOSPC, f"cannot be written whole, {error}", str(path)) from None
+        if error.errno is None:  # raised by numpy after a partial write
+            raise OSError(errno.ENOSPC, f"only a part was written, {error}", str(path)) from None
         if error.filename is None:
             error.filename = str(path)
         raise
@@ -36,7 +36,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    """Flush a file's contents, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -51,6 +51,6 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 sum of a file, in hex."""
+    """Return the SHA-256 checksum of a file in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

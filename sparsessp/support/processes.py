@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them, and never two that do the same work."""
+"""Processes that end with their parent, and locks between processes."""
 
 import fcntl
 import multiprocessing
@@ -11,15 +11,15 @@ from threading import Thread
 
 import psutil
 
-_PAUSE = 0.2  # s, between two looks at the parents
-_GRACE = 1.0  # s, in which the workers of a process that is gone end too
+_PAUSE = 0.2  # s between two checks of the parent
+_GRACE = 1.0  # s until the workers of a dead process have ended too
 _SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "ash", "busybox"}
 
 
 def end_with_parent() -> None:
-    """End this process, whatever it is doing, as soon as its parent is gone: killed, it can tell nobody.
+    """End this process as soon as its parent is gone, even if the parent was killed.
 
-    A shell between the two, started to run this one command, counts for its own parent.
+    A shell that was started only to run this command is skipped: its parent counts.
     """
     worker_of = multiprocessing.parent_process()
     parents = _parents()
@@ -56,13 +56,13 @@ def _parents() -> tuple[int, ...]:
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Wait until no other process is in this block with the same `path`, a file that is made; a kill frees it."""
+    """Hold an exclusive lock between processes on the file `path`, which is created; a kill releases it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for another process, which holds {path}", flush=True)
+            print(f"waiting for another process that holds the lock {path}", flush=True)
             fcntl.flock(stream, fcntl.LOCK_EX)
             time.sleep(_GRACE)
         yield

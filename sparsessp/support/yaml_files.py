@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BeforeValidator, Field
 
-from sparsessp.config import Settings, short_repr
+from sparsessp.config import Settings, abbreviate
 from sparsessp.errors import SparseSSPError
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -121,5 +121,5 @@ def read_catalogue(model: type[AnySettings], path: Path) -> AnySettings:
     """
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise SparseSSPError(f"{path}: holds {short_repr(values)}; expected keys: {', '.join(model.model_fields)}")
+        raise SparseSSPError(f"{path}: holds {abbreviate(values)}; expected keys: {', '.join(model.model_fields)}")
     return model.load(values, str(path), strict=True)

@@ -1,4 +1,4 @@
-"""Archives read as a stream: one wanted file at a time on disk, however large the archive is."""
+"""Reading archives as a stream: only one of the wanted files is on disk at a time."""
 
 import gzip
 import re
@@ -10,36 +10,34 @@ from pathlib import Path, PurePosixPath
 
 from sparsessp.errors import SparseSSPError
 
-LARGEST_BYTES = 4 * 10**9  # of one file; a field of view of the collection has well below 1 GB
+LARGEST_BYTES = 4 * 10**9  # of one file; an image of the collection has well below 1 GB
 _CHUNK = 1 << 20
 _TIFF = re.compile(r"(\.ome)?\.tiff?$", re.IGNORECASE)
 
 
 class BadArchive(SparseSSPError):
-    """The archive itself is at fault: nothing that came out of it can be trusted."""
+    """The archive itself is broken, so none of its files can be trusted."""
 
 
 def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tuple[str, Path | None]]:
-    """Give the wanted files of a tar.gz, each as a temporary file that is gone when the next is asked for.
+    """Yield the wanted files of a tar.gz, each as a temporary file that is deleted before the next one.
 
-    A file is known by its name without folders; a TIFF stack may stand in the place of a CZI file under
-    its own ending, such as `1.ome.tiff` for the wanted `1.czi`. The name of the temporary file is ours, so no name in
-    the archive can lead out of `folder`; links, devices and folders are passed over. The archive is
-    read to its end, where its checksum stands.
+    Files are matched by name without folders. A TIFF stack may replace a CZI file under its own extension, such
+    as `1.ome.tiff` for the wanted `1.czi`. The temporary file has a fixed name, so no name in the archive can
+    lead out of `folder`; links, devices and folders are skipped. The archive is read to the end, where its
+    checksum is.
 
     Args:
         archive: The tar.gz.
         wanted: File names, without folders.
-        folder: Where to put the temporary file, whose name follows from the archive's.
+        folder: Folder for the temporary file.
 
     Yields:
-        Name and temporary file, in the archive's order; after the last, each wanted name that was not
-        there, with None.
+        Name and temporary file, in the archive's order; then each missing name with None.
 
     Raises:
-        BadArchive: The archive is cut short or corrupt, or a wanted file is in it twice or is too
-            large.
-        SparseSSPError: The archive is missing, or a file finds no room in `folder`.
+        BadArchive: The archive is truncated or corrupt, or a wanted file is listed twice or is too large.
+        SparseSSPError: The archive is missing, or a file cannot be written to `folder`.
     """
     if not archive.is_file():
         raise SparseSSPError(f"{archive}: the archive is missing")
@@ -47,7 +45,7 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
     temporary = folder / f".{archive.name}.member"
     seen = set()
     try:
-        # Not "r|gz": tarfile's own decompression does not compare the checksum.
+        # Not "r|gz": the decompression of tarfile does not verify the checksum.
         with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar:
             for member in tar:
                 name = PurePosixPath(member.name).name
@@ -67,7 +65,7 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise BadArchive(
-            f"{archive}: cut short or corrupt ({error}), found after {len(seen)} wanted files; fetch it again"
+            f"{archive}: truncated or corrupt ({error}), found after {len(seen)} wanted files; download it again"
         ) from None
     except OSError as error:
         raise SparseSSPError(f"{archive}: cannot be unpacked in {folder} ({error.strerror})") from None

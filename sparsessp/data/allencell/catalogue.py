@@ -1,4 +1,4 @@
-"""The typed form of data/allencell.yaml: where the collection is, what it shows, and on what terms."""
+"""The typed form of data/allencell.yaml: sources, contents and terms of the collection."""
 
 from math import prod
 from pathlib import Path
@@ -13,8 +13,8 @@ from sparsessp.structures import STRUCTURES
 from sparsessp.support.yaml_files import Micrometres, Vector, as_tuple, read_catalogue
 
 SETS: dict[str, str] = {structure.allen_set: structure.key for structure in STRUCTURES}
-FIELD = (65, 624, 924)  # planes, on average about, rows and columns of an image; for estimates only
-DNA = "dna"  # the one set with a list but no archive: its rows name images of the other sets
+FIELD = (65, 624, 924)  # planes (on average), rows and columns of an image; for estimates only
+DNA = "dna"  # the only set without an archive: its list names images of the other sets
 
 
 def _url(value: str) -> str:
@@ -28,50 +28,52 @@ def _url(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_url)]
-Sum = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Checksum = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Archive(Settings):
     """The images of one set, CZI files in a tar.gz."""
 
-    url: Url = Field(description="of the archive")
+    url: Url = Field(description="URL of the archive")
     mirrors: Annotated[tuple[Url, ...], BeforeValidator(as_tuple)] = Field(
-        default=(), description="other URLs of the same bytes, tried in this order"
+        default=(), description="Other URLs of the same file, tried in this order"
     )
-    structure: str = Field(description="key of the structure that the set's own target channel shows")
-    voxel_um: Vector = Field(description="size (z, y, x) of a voxel as recorded, um")
+    structure: str = Field(description="Key of the structure in the set's target channel")
+    voxel_um: Vector = Field(description="Size (z, y, x) of a recorded voxel in um")
 
 
 class Lists(Settings):
     """The image lists, one CSV file per set."""
 
-    url: Url = Field(description="folder of the lists; a list is SET.csv in it")
-    sha256: dict[str, Sum] = Field(description="sum of each list, 64 hexadecimal digits in lower case")
-    rows: dict[str, int] = Field(default={}, description="images of each list, to plan with before it is fetched")
+    url: Url = Field(description="URL of the folder with the lists, SET.csv each")
+    sha256: dict[str, Checksum] = Field(description="SHA-256 checksum of each list, 64 lower-case hexadecimal digits")
+    rows: dict[str, int] = Field(
+        default={}, description="Number of images of each list, for planning before the lists are fetched"
+    )
 
 
 class Preparation(Settings):
-    """What the paper does to the voxels (section 4.1)."""
+    """The paper's preparation of the voxels (section 4.1)."""
 
-    zoom: float = Field(gt=0, le=1, description="factor on rows and columns, the same for every set; no unit")
-    voxel_um: Micrometres = Field(description="edge of the cubic voxels that it aims at, um")
+    zoom: float = Field(gt=0, le=1, description="Zoom factor of rows and columns, the same for every set")
+    voxel_um: Micrometres = Field(description="Edge of the resulting cubic voxels in um")
 
 
 class Licence(Settings):
-    """The terms under which the images may be used."""
+    """The terms of use of the images."""
 
-    text: str = Field(min_length=1, description="what they come to")
-    url: Url = Field(description="where they are")
-    citation: str = Field(min_length=1, description="the work to cite")
+    text: str = Field(min_length=1, description="Summary of the terms")
+    url: Url = Field(description="URL of the terms")
+    citation: str = Field(min_length=1, description="Publication to cite")
 
 
 class Catalogue(Settings):
-    """All of data/allencell.yaml; a catalogue of one's own may hold fewer sets."""
+    """All of data/allencell.yaml; a user's own catalogue may have fewer sets."""
 
     licence: Licence
     preparation: Preparation
     lists: Lists
-    archives: dict[str, Archive] = Field(min_length=1, description="by set")
+    archives: dict[str, Archive] = Field(min_length=1, description="Archives by set")
 
     @model_validator(mode="after")
     def _known_sets(self) -> Self:
@@ -84,37 +86,37 @@ class Catalogue(Settings):
             if archive.structure != SETS[name]:
                 raise ValueError(f"archives.{name}.structure = {archive.structure!r}; allowed: {SETS[name]}")
             if name not in self.lists.sha256:
-                raise ValueError(f"lists.sha256.{name} is missing, but archives.{name} is there")
+                raise ValueError(f"lists.sha256.{name} is missing, but archives.{name} is given")
         return self
 
     @property
     def terms(self) -> str:
-        """The terms and the citation, for a reader."""
+        """Text of the terms and the citation."""
         return f"{self.licence.text.strip()}\nTerms: {self.licence.url}\nCite: {self.licence.citation.strip()}\n"
 
     @property
     def prepared(self) -> tuple[int, int, int]:
-        """Planes, rows and columns of a typical image as prepared, estimated."""
+        """Estimated planes, rows and columns of a prepared image."""
         planes, rows, columns = FIELD
         return planes, round(rows * self.preparation.zoom), round(columns * self.preparation.zoom)
 
     @property
     def channel_bytes(self) -> int:
-        """Size of a channel of it as float32, estimated."""
+        """Estimated size of a prepared float32 channel."""
         return 4 * prod(self.prepared)
 
     def archive_sources(self, name: str, base: str | None = None) -> tuple[str, ...]:
-        """Return where to get the archive of a set.
+        """Return the sources of a set's archive.
 
         Args:
             name: The set.
-            base: URL or path of a folder with `SET.tar.gz`, in place of the catalogue's URLs.
+            base: URL or path of a folder with `SET.tar.gz` that replaces the catalogue's URLs.
         """
         archive = self.archives[name]
         return (archive.url, *archive.mirrors) if base is None else (below(base, f"{name}.tar.gz"),)
 
     def list_sources(self, name: str, base: str | None = None) -> tuple[str, ...]:
-        """Return where to get the image list of a set, `SET.csv` below `base` if one is given."""
+        """Return the sources of a set's image list: `SET.csv` below `base`, if given."""
         return (below(self.lists.url if base is None else base, f"{name}.csv"),)
 
 
@@ -122,6 +124,6 @@ def load_catalogue(path: Path) -> Catalogue:
     """Read and check a catalogue.
 
     Raises:
-        SparseSSPError: As `read_catalogue` does, or a set is unknown, or has an archive and no list.
+        SparseSSPError: As for `read_catalogue`; or a set is unknown, or has an archive but no list.
     """
     return read_catalogue(Catalogue, path)

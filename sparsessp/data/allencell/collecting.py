@@ -1,4 +1,4 @@
-"""One archive after the other, or some side by side: fetched, read as a stream, its images prepared."""
+"""Downloading archives and preparing their images, one archive at a time or several in parallel."""
 
 import sys
 from collections.abc import Sequence
@@ -23,17 +23,17 @@ from sparsessp.errors import SparseSSPError
 
 @dataclass(frozen=True)
 class Work:
-    """All that is wanted of one archive.
+    """The images to prepare from one archive.
 
     Attributes:
-        set: Its set.
-        images: The images to prepare.
-        catalogue: Gives its sources and the preparation.
-        settings: The user's.
-        lock: Holds the archive to its sum.
-        scratch: Folder for the archive and for the prepared images.
-        patience: With its sources.
-        progress: Show bars.
+        set: Set of the archive.
+        images: Images to prepare.
+        catalogue: Catalogue with sources and preparation.
+        settings: The user's choices.
+        lock: Recorded checksums.
+        scratch: Folder for the archive and the prepared images.
+        patience: Retries and timeouts of downloads.
+        progress: Show progress bars.
     """
 
     set: str
@@ -47,37 +47,37 @@ class Work:
 
     @property
     def file(self) -> str:
-        """Name of the archive."""
+        """File name of the archive."""
         return f"{self.set}.tar.gz"
 
     def store(self) -> Store | None:
-        """Where its prepared images are, None while the archive's sum is not known."""
+        """Return the store of prepared images, or None while the archive's checksum is unknown."""
         pin = self.lock.pin(self.file)
         return None if pin is None else self._store(pin.sha256)
 
     def missing(self) -> list[Image]:
-        """The images that are not prepared."""
+        """Return the images that are not prepared yet."""
         store = self.store()
         return [image for image in self.images if store is None or store.facts(image) is None]
 
     def to_download(self) -> int | None:
-        """Bytes of the archive that are to come, None if no source tells; 0 for one used where it lies."""
+        """Return the bytes left to download: None if no source reports a size, 0 for a local archive."""
         if not self.missing() or local_path(self._sources[0]) is not None:
             return 0
         size = remote_size(self._sources, self.patience)
         return None if size is None else max(0, size - stored(self._target))
 
     def run(self, position: int) -> list[str]:
-        """Prepare what is missing.
+        """Prepare the missing images.
 
         Args:
             position: Line of the progress bar.
 
         Returns:
-            The bad images, a line each; the archive is kept if there is one.
+            Errors of bad images, one line each; if there are any, the archive is kept.
 
         Raises:
-            SparseSSPError: The archive cannot be fetched, or is not what it must be.
+            SparseSSPError: The archive cannot be downloaded, is broken, or has the wrong checksum.
         """
         if not self.missing():
             return []
@@ -89,11 +89,11 @@ class Work:
                 faults = self._prepare(fetched, position)
                 break
             except BadArchive as error:
-                # Its checksum comes last: images of it may have seemed good.
+                # The checksum is at the end, so images read before it may have seemed good.
                 self._store(fetched.sha256).discard()
                 if fetched.downloaded:
                     fetched.path.unlink()
-                # A copy that lay here may be the bad one; another source may have a good one.
+                # The broken copy may have been on this disk, so all sources are tried.
                 sources = sources[sources.index(fetched.source) + 1 :] if fetched.source else sources
                 if not sources:
                     raise
@@ -105,22 +105,22 @@ class Work:
         return faults
 
     def _prepare(self, fetched: Fetched, position: int) -> list[str]:
-        """Prepare the missing images of an archive that is there; returns the bad ones, a line each."""
+        """Prepare the missing images of a downloaded archive; return errors of bad images, one line each."""
         store = self._store(fetched.sha256)
-        waiting = {image.file: image for image in self.images if store.facts(image) is None}
+        pending = {image.file: image for image in self.images if store.facts(image) is None}
         faults = []
         bar = tqdm(
             desc=f"{self.set}, images",
             total=len(self.images),
-            initial=len(self.images) - len(waiting),
+            initial=len(self.images) - len(pending),
             unit="image",
             position=position,
             leave=False,
             disable=not self.progress,
         )
         with bar:
-            for file, path in members(fetched.path, waiting, self.scratch / "unpacked"):
-                image = waiting[file]
+            for file, path in members(fetched.path, pending, self.scratch / "unpacked"):
+                image = pending[file]
                 if path is None:
                     faults.append(f"{image.row}: {fetched.path} has no file {file!r}")
                     continue
@@ -148,10 +148,10 @@ class Work:
 
 
 def collect(works: Sequence[Work], workers: int) -> list[str]:
-    """Run all, `workers` side by side; one that fails does not stop the others.
+    """Run all works, `workers` in parallel; one that fails does not stop the others.
 
     Returns:
-        What went wrong, a line for each bad image and for each archive that could not be had.
+        Errors, one line for each bad image and each archive that could not be downloaded.
     """
     queue: SimpleQueue[Work] = SimpleQueue()
     for work in works:
@@ -174,7 +174,7 @@ def collect(works: Sequence[Work], workers: int) -> list[str]:
         except Exception as error:
             crashes.append(error)
 
-    # Daemons: whoever stops the program need not wait for hours of download. The first works in this thread.
+    # Daemon threads, so that the program can be stopped during a download. The first loop runs in this thread.
     others = [Thread(target=loop, args=(position,), daemon=True) for position in range(1, workers)]
     for thread in others:
         thread.start()

@@ -1,4 +1,4 @@
-"""One image: from its file in the archive to an OME-TIFF with all its wanted channels, and the facts of it."""
+"""Conversion of one image to an OME-TIFF with its prepared channels, and its facts for the manifest."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from sparsessp.data.volumes import Volume, write_volume
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import sha256
 
-_VOXEL_TOLERANCE = 0.01  # of each edge; files give 0.1083 where the collection's text says 0.108
+_VOXEL_TOLERANCE = 0.01  # of each edge; files say 0.1083 where the collection's documentation says 0.108
 
 
 def convert(
@@ -21,22 +21,21 @@ def convert(
 ) -> dict[str, Any]:
     """Read the wanted channels of an image, prepare each, and write them as one volume.
 
-    The memory holds the raw channels as uint16, the prepared ones as float32, and planes in between.
+    Memory holds the raw channels as uint16, the prepared ones as float32, and one plane as float64.
 
     Args:
-        source: The image as recorded.
-        image: What it is and which channels of it are wanted.
-        catalogue: Gives the preparation, and the voxel size to compare with the file's.
+        source: File of the recorded image.
+        image: Image and its wanted channels.
+        catalogue: Catalogue with the preparation and the expected voxel size.
         voxel: As for `zoom_factors`.
         target: OME-TIFF to write.
 
     Returns:
-        The columns of the manifest that all structures of the image share, and `targets`: by structure
-        those of its own.
+        Manifest columns shared by all structures of the image, and `targets`: the other columns by structure.
 
     Raises:
-        SparseSSPError: The image cannot be read, lacks a channel, has too few rows or columns, another
-            voxel size than the catalogue, or a constant channel.
+        SparseSSPError: The image cannot be read, lacks a channel or plane, has too few rows or columns, has
+            another voxel size than the catalogue says, or has a constant channel.
     """
     recording = read_image(source, list(image.channels.values()), image.row)
     expected = catalogue.archives[image.set].voxel_um
@@ -55,7 +54,7 @@ def convert(
         for stack, (name, number) in zip(recording.voxels, image.channels.items(), strict=True)
     ]
     voxels = np.stack([stack for stack, _, _ in prepared])
-    # The zoom keeps the first and the last point of an axis where they are.
+    # The zoom keeps the first and the last point of an axis in place.
     edges = [
         edge * (before - 1) / (after - 1)
         for edge, before, after in zip(recorded[1:], shape, voxels.shape[2:], strict=True)

@@ -1,8 +1,8 @@
-"""Acquire the collection, or a part of it: terms, lists, archives, prepared volumes and their manifest.
+"""Acquisition of the collection or a part of it: terms, lists, archives, prepared volumes and manifest.
 
-One image gives a sample of its own set's structure, and one of DNA if a row of `dna` names it; both
-are channels of one file. All that a later run can use waits in a scratch folder: `lists`, `archives`
-while they are needed, and `images`, the prepared ones.
+An image gives one sample of its set's structure, and one of DNA if a row of `dna` names it; both are channels
+of one file. A scratch folder keeps what later runs can reuse: `lists`, `archives` while they are needed, and
+prepared `images`.
 """
 
 import os
@@ -20,32 +20,15 @@ from sparsessp.data.allencell.download import PATIENCE, Patience, Pin, fetch, re
 from sparsessp.data.allencell.lists import Image, faults, read_list, rows_by_image
 from sparsessp.data.allencell.lock import Lock
 from sparsessp.data.allencell.settings import AcquisitionSettings
-from sparsessp.data.samples import MANIFEST, write_table
+from sparsessp.data.samples import write_table
 from sparsessp.data.splits import plate
 from sparsessp.errors import SparseSSPError
+from sparsessp.schema import CHECKSUM_COLUMN, INTENSITY_COLUMNS, MANIFEST, MANIFEST_COLUMNS
 from sparsessp.structures import STRUCTURES, structure
 from sparsessp.support.files import atomic_write
 
 LISTS = "lists"
-COLUMNS = (
-    "volume",
-    "structure",
-    "path",
-    "plate",
-    "planes",
-    "height",
-    "width",
-    "voxel_z_um",
-    "voxel_y_um",
-    "voxel_x_um",
-    "light_mean",
-    "light_std",
-    "target_mean",
-    "target_std",
-    "target_variance",
-    "image",
-    "sha256",
-)
+COLUMNS = (*MANIFEST_COLUMNS, *INTENSITY_COLUMNS, "target_variance", "image", CHECKSUM_COLUMN)
 
 
 def acquire(
@@ -60,30 +43,30 @@ def acquire(
 ) -> None:
     """Acquire all images that show some of these structures.
 
-    Writes `out/<structure>/<structure>_<row>.ome.tiff`, each channel z-scored over the whole volume
-    and then zoomed, `out/lists/<set>.csv` as they came, and at last `out/manifest.csv`: if it is
-    there, everything it lists is whole. What was finished before an error is kept in `scratch`. About
-    0.5 GB of memory for each worker, 0.9 GB for images of seven channels in TIFF, and 0.2 GB besides.
+    Writes `out/<structure>/<structure>_<row>.ome.tiff`, each channel z-scored over the whole volume and then
+    zoomed, `out/lists/<set>.csv` unchanged, and last `out/manifest.csv`, so that everything a manifest lists is
+    complete. Work finished before an error is kept in `scratch`. Memory: 0.2 GB, and for each worker 0.5 GB
+    (0.9 GB for TIFF images of seven channels).
 
     Args:
-        catalogue: Catalogue file; the sums of the archives are kept beside it, in NAME.lock.
-        structures: Keys of the structures to show.
-        out: Folder to write to.
-        scratch: Folder for what later runs can use.
-        settings: The user's.
-        workers: Archives to fetch and prepare side by side.
-        progress: Show bars, and say what is needed.
-        patience: With the sources.
+        catalogue: Catalogue file; checksums of the archives are kept next to it, in NAME.lock.
+        structures: Keys of the structures to acquire.
+        out: Output folder.
+        scratch: Folder for what later runs can reuse.
+        settings: The user's choices.
+        workers: Archives to download and prepare in parallel.
+        progress: Show progress bars, and the downloads and disk space needed.
+        patience: Retries and timeouts of downloads.
 
     Raises:
-        SparseSSPError: The terms are not accepted, and nothing was fetched; a list has bad rows, and no
-            archive was fetched; there is too little room; or archives or images are bad, all of them
-            being named.
+        SparseSSPError: The terms are not accepted, and nothing was downloaded; a list has bad rows, and no
+            archive was downloaded; there is too little disk space; or archives or images are bad, all
+            of which are named.
     """
     collection = load_catalogue(catalogue)
     if not settings.accept_terms:
         raise SparseSSPError(
-            f"the terms of the collection are not accepted, so nothing was fetched:\n\n{collection.terms}\n"
+            f"the terms of the collection are not accepted, so nothing was downloaded:\n\n{collection.terms}\n"
             "To accept them, set accept_terms to true (data.source.accept_terms=true in the pipeline)"
         )
     if workers < 1:
@@ -102,7 +85,7 @@ def acquire(
         if progress:
             print(line, flush=True)
     if errors := collect(works, workers):
-        head = f"{len(errors)} {'fault' if len(errors) == 1 else 'faults'}; nothing was written to {out}:"
+        head = f"{len(errors)} {'error' if len(errors) == 1 else 'errors'}; nothing was written to {out}:"
         raise SparseSSPError("\n".join([head, *errors]))
     _publish(works, structures, paths, out)
 
@@ -115,7 +98,7 @@ def _fetch_lists(
     progress: bool,
     patience: Patience,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Path]]:
-    """Get all image lists of the catalogue, and the files they stand in."""
+    """Return all image lists of the catalogue, and the paths of their files."""
     paths = {}
     if progress:
         print(f"image lists from {settings.list_base or collection.lists.url}", flush=True)
@@ -126,7 +109,7 @@ def _fetch_lists(
     lists = {name: read_list(path) for name, path in paths.items()}
     if errors := faults(lists):
         raise SparseSSPError(
-            "\n".join([f"bad rows in the image lists, {len(errors)}; nothing else was fetched:", *errors])
+            "\n".join([f"bad rows in the image lists, {len(errors)}; nothing else was downloaded:", *errors])
         )
     return lists, paths
 
@@ -134,42 +117,48 @@ def _fetch_lists(
 def _wanted(
     images: Mapping[str, Image], structures: Collection[str], collection: Catalogue, catalogue: Path
 ) -> list[Image]:
-    """Images that show one of the structures, and a fault for each structure that cannot be had."""
+    """Return the images that show one of the structures.
+
+    Raises:
+        SparseSSPError: A structure is in no image, or an archive is missing in the catalogue.
+    """
     if not structures:
         raise SparseSSPError(f"structures is empty; allowed: {', '.join(SETS.values())}")
     chosen = [image for image in images.values() if image.channels.keys() & set(structures)]
-    shown = Counter(key for image in chosen for key in image.channels)
+    counts = Counter(key for image in chosen for key in image.channels)
     errors = [
-        f"structure {key!r} is shown by no image; the lists of {catalogue} are {', '.join(collection.lists.sha256)}"
+        f"structure {key!r} is in no image; the lists of {catalogue} are {', '.join(collection.lists.sha256)}"
         for key in sorted(structures)
-        if not shown[structure(key).key]
+        if not counts[structure(key).key]
     ]
     lacking = sorted({image.set for image in chosen} - collection.archives.keys())
-    errors += [f"archives.{name} is missing in {catalogue}; its images are wanted" for name in lacking]
+    errors += [f"archives.{name} is missing in {catalogue}, but its images are needed" for name in lacking]
     if errors:
         raise SparseSSPError("\n".join(errors))
     return chosen
 
 
 def _room(works: list[Work], structures: Collection[str], workers: int, out: Path, scratch: Path) -> list[str]:
-    """State what is to be fetched and how much room it takes, and see that it is there."""
+    """Describe the downloads and the disk space they need, and check that it is free."""
     todo = {work.set: len(work.missing()) for work in works}
     chosen = sum(len(work.images) for work in works)
-    lines = [f"{chosen} images of {', '.join(todo)}; {chosen - sum(todo.values())} of them are prepared already"]
+    lines = [f"{chosen} images of {', '.join(todo)}; {chosen - sum(todo.values())} of them already prepared"]
     waiting = [work for work in works if todo[work.set]]
     if not waiting:
         return lines
-    lines.append(f"to fetch: {', '.join(work.file for work in waiting)}")
+    lines.append(f"archives needed: {', '.join(work.file for work in waiting)}")
     if for_dna := [work.file for work in waiting if SETS[work.set] not in structures]:
-        lines.append(f"of these only because their images show dna too: {', '.join(for_dna)}")
+        lines.append(f"needed only because their images also show dna: {', '.join(for_dna)}")
     sizes = {work.file: work.to_download() for work in waiting}
     if unknown := [name for name, size in sizes.items() if size is None]:
-        lines.append(f"no source tells the size of {', '.join(unknown)}; it is not counted below")
+        lines.append(f"no source reports the size of {', '.join(unknown)}; not included below")
     known = sorted((size for size in sizes.values() if size), reverse=True)
     raw = sum(known if works[0].settings.keep_raw else known[:workers])
     each = works[0].catalogue.channel_bytes
     prepared = sum(len(image.channels) for work in waiting for image in work.missing()) * each
-    lines.append(f"to download: {sum(known) / 1e9:.2f} GB; at a time at most {raw / 1e9:.2f} GB of it lie on the disk")
+    lines.append(
+        f"to download: {sum(known) / 1e9:.2f} GB, of which at most {raw / 1e9:.2f} GB are on the disk at a time"
+    )
     lines.append(require_disk(scratch, raw + prepared, "archives and prepared volumes, estimated"))
     if _device(out) != _device(scratch):
         everything = sum(len(image.channels) for work in works for image in work.images) * each
@@ -178,14 +167,14 @@ def _room(works: list[Work], structures: Collection[str], workers: int, out: Pat
 
 
 def _device(folder: Path) -> int:
-    """The disk of a folder, which need not exist yet."""
+    """Return the device number of a folder, which may not exist yet."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir()).stat().st_dev
 
 
 def _publish(works: list[Work], structures: Collection[str], lists: Mapping[str, Path], out: Path) -> None:
-    """Put the volumes and the lists into `out`, and write the manifest."""
+    """Link or copy the volumes and lists to `out`, and write the manifest."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / MANIFEST).unlink(missing_ok=True)  # it would vouch for volumes that are about to change
+    (out / MANIFEST).unlink(missing_ok=True)  # its volumes are about to change
     for name, path in lists.items():
         _place(path, out / LISTS / f"{name}.csv", link=False)
     rows = []
@@ -217,12 +206,12 @@ def _publish(works: list[Work], structures: Collection[str], lists: Mapping[str,
 
 
 def _place(source: Path, target: Path, link: bool) -> None:
-    """Make `target` the same file, which takes no room on the same disk, or else a copy."""
+    """Make `target` a hard link to `source` if asked and possible, otherwise a copy."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as partial:
         partial.unlink(missing_ok=True)
         if link:
-            with suppress(OSError):  # another disk, or one without links
+            with suppress(OSError):  # another disk, or a file system without links
                 os.link(source, partial)
                 return
         shutil.copyfile(source, partial)

@@ -1,8 +1,8 @@
-"""A check of the whole preparation before any training: the variance of the test targets.
+"""A check of the preparation before any training: the variance of the test targets.
 
-A run in the paper's Table 7 has MSE and R2 of the same predictions, and MSE / (1 - R2) is the variance
-of the targets they were compared with. It is below 1, for a target is z-scored first and zoomed then,
-which takes some of its noise: another filter, order of steps, channel or test set shows in it.
+Table 7 of the paper reports MSE and R2 of the same predictions, and MSE / (1 - R2) is the variance of their
+targets. It is below 1 because a target is z-scored first and then zoomed, which removes some of its noise.
+A different filter, order of steps, channel or test set changes it.
 """
 
 import pandas as pd
@@ -11,7 +11,7 @@ from sparsessp.paper.published import load_published
 from sparsessp.structures import KEYS, structure
 
 TOLERANCE = 0.01
-# Share of its variance that white noise keeps when the preparation zooms a z-scored stack in y and x by a cubic spline.
+# Share of the variance of white noise that remains after the zoom in y and x by a cubic spline.
 NOISE_KEPT = 0.764
 
 
@@ -31,8 +31,8 @@ def fingerprint(samples: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per structure in the samples, in the paper's order: `structure`, `volumes` (how many),
-        `variance` (their mean), `published`, `difference` (variance minus published) and `within`, which
-        says that the difference is at most 0.01.
+        `variance` (their mean), `published`, `difference` (variance minus published) and `within`
+        (the difference is at most 0.01).
     """
     groups = samples.groupby("structure")["target_variance"]
     keys = [key for key in KEYS if key in groups.groups]
@@ -61,7 +61,7 @@ def ceiling(variance: float) -> float:
 
 
 def describe(table: pd.DataFrame) -> str:
-    """Return a fingerprint as text for a terminal: one line per structure and one that sums up."""
+    """Return a fingerprint as text for a terminal: one line per structure and a summary."""
     lines = ["variance of the test targets  volumes   here  paper  difference"]
     for row in table.itertuples():
         lines.append(

@@ -1,7 +1,7 @@
-"""Image lists: which channels of which image show what.
+"""Image lists: which channel of which image shows which structure.
 
-A list is a CSV file per set, one row an image, with RepMode's columns. What a row names is taken
-from the row, never from the set: the order of the channels differs within one set.
+A list is a CSV file per set with one row per image and RepMode's columns. Channels are always taken from the
+row, because their order differs within a set.
 """
 
 import re
@@ -22,14 +22,13 @@ _CHANNEL = re.compile(r"([0-9]{1,6})(\.0*)?")
 
 @dataclass(frozen=True)
 class Image:
-    """One image and the channels of it that some row wants.
+    """One image and the channels of it that the lists name.
 
     Attributes:
-        set: The set whose archive holds it.
-        number: Its row in that set's list, counted from 1.
-        path_czi: Its identity, the exact text in the lists.
-        channels: Number of each wanted channel, counted from 0, by name: the transmitted light, then
-            structures.
+        set: Set whose archive contains the image.
+        number: Row in the set's list, counted from 1.
+        path_czi: Exact text in the lists, which identifies the image.
+        channels: Index of each channel, counted from 0, by name: transmitted light first, then structures.
     """
 
     set: str
@@ -39,53 +38,50 @@ class Image:
 
     @property
     def file(self) -> str:
-        """Its name in the archive, without folders."""
+        """File name in the archive, without folders."""
         return base_name(self.path_czi)
 
     @property
     def row(self) -> str:
-        """What to call it in an error: list, row and path."""
+        """Name of the image in errors: list, row and path."""
         return _row(self.set, self.number, self.path_czi)
 
 
 def read_list(path: Path) -> pd.DataFrame:
-    """Read an image list; every value is kept as the text it is.
+    """Read an image list; every value stays text.
 
     Raises:
-        SparseSSPError: The file is missing, unreadable, without rows, or lacks a column.
+        SparseSSPError: The file is missing or unreadable, has no rows, or lacks a column.
     """
     if not path.is_file():
         raise SparseSSPError(f"{path}: the image list is missing")
     try:
-        # The header is read as a row, or pandas would rename columns that have no name.
+        # The header is read as a row, because pandas would rename columns without a name.
         table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
-    except ValueError as error:  # pandas' own errors, and text that is not UTF-8
+    except ValueError as error:  # errors of pandas, and text that is not UTF-8
         raise SparseSSPError(f"{path}: not a readable CSV file ({' '.join(str(error).split())})") from None
     header = table.iloc[0].tolist()
     for column in (PATH, LIGHT, TARGET):
         if header.count(column) != 1:
-            raise SparseSSPError(f"{path}: column {column!r} is needed once; found: {', '.join(header)}")
+            raise SparseSSPError(f"{path}: column {column!r} must occur once; found: {', '.join(header)}")
     if len(table) == 1:
         raise SparseSSPError(f"{path}: the image list has no rows")
     return table[1:].set_axis(header, axis=1).reset_index(drop=True)
 
 
 def read_lists(folder: Path) -> dict[str, pd.DataFrame]:
-    """Read all image lists of a folder, `SET.csv` each; no list if there is no such folder."""
+    """Read all image lists `SET.csv` of a folder; empty if the folder does not exist."""
     return {path.stem: read_list(path) for path in sorted(folder.glob("*.csv"))}
 
 
 def faults(lists: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Say what is wrong with the rows of the lists, each fault in a line that names list, row and value.
+    """Return the faults in the rows of the lists, one line each, which names list, row and value.
 
     Args:
-        lists: Lists as read, by set.
-
-    Returns:
-        The faults; none if the lists can be used.
+        lists: Lists by set, as read.
     """
     found = [f"list {name!r}: unknown set; allowed: {', '.join(SETS)}" for name in lists if name not in SETS]
-    own: dict[str, tuple[str, str]] = {}  # path -> the row that names it and its light channel
+    own: dict[str, tuple[str, str]] = {}  # path -> row that names it, and its light channel
     for name in sorted(lists, key=lambda name: (name == DNA, name)):
         paths: set[str] = set()
         files: set[str] = set()
@@ -97,13 +93,15 @@ def faults(lists: Mapping[str, pd.DataFrame]) -> list[str]:
             if _channel(light) is not None and _channel(light) == _channel(target):
                 found.append(f"{row}: {LIGHT} and {TARGET} are both {light}; they must differ")
             if base_name(path) in ("", ".", ".."):
-                found.append(f"{row}: {PATH} names no file")
+                found.append(f"{row}: {PATH} does not name a file")
             elif path in paths:
                 found.append(f"{row}: the image is listed twice")
             elif name != DNA and path in own:
-                found.append(f"{row}: the image stands in {own[path][0]} too; only {DNA} may share it")
+                found.append(f"{row}: the image is also in {own[path][0]}; only {DNA} may share images")
             elif name != DNA and base_name(path) in files:
-                found.append(f"{row}: another image of this list has the same file name; its archive tells them by it")
+                found.append(
+                    f"{row}: another image of this list has the same file name, which must be unique in its archive"
+                )
             if name == DNA and path in own and _channel(light) != _channel(own[path][1]):
                 found.append(f"{row}: {LIGHT} = {light}, but {own[path][0]} has {own[path][1]}")
             paths.add(path)
@@ -114,15 +112,15 @@ def faults(lists: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def rows_by_image(lists: Mapping[str, pd.DataFrame]) -> dict[str, Image]:
-    """Gather what the rows want of each image: its own set's structure, and DNA if a row of `dna` names it.
+    """Return the images of the lists by `path_czi`, with the channels of their own structure and of DNA.
 
-    Rows of `dna` whose image is in no list here are passed over.
+    DNA is included if a row of `dna` names the image; rows of `dna` whose image is in no other list are ignored.
 
     Args:
         lists: Lists without faults, by set.
 
     Returns:
-        Image by `path_czi`, set after set in alphabetical order, in the order of its list.
+        Images, sets in alphabetical order and rows in the order of the list.
     """
     dna = {path: _channel(target) for path, _, target in _rows(lists[DNA])} if DNA in lists else {}
     images = {}
@@ -139,11 +137,11 @@ def _row(name: str, number: int, path: str) -> str:
 
 
 def _rows(table: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Path, light channel and target channel of each row, as text."""
+    """Return path, light channel and target channel of each row as text."""
     return list(zip(table[PATH], table[LIGHT], table[TARGET], strict=True))
 
 
 def _channel(text: str) -> int | None:
-    """Return the number of a channel, or None if the text is none; 6.0 is 6, as spreadsheets write it."""
+    """Return the channel that the text names, or None; 6.0 is 6, because spreadsheets write it so."""
     match = _CHANNEL.fullmatch(text)
     return int(match[1]) if match else None

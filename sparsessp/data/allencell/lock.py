@@ -1,37 +1,37 @@
-"""Sums of files whose sources publish none: recorded at the first download, checked ever after."""
+"""Checksums of files whose sources publish none: recorded at the first download, verified from then on."""
 
 import threading
 from pathlib import Path
 
 from pydantic import Field
 
-from sparsessp.config import Settings, short_repr
-from sparsessp.data.allencell.catalogue import Sum
+from sparsessp.config import Settings, abbreviate
+from sparsessp.data.allencell.catalogue import Checksum
 from sparsessp.data.allencell.download import Fetched, Pin
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import write_text
 from sparsessp.support.yaml_files import dump_yaml, read_yaml
 
 _HEAD = """\
-# Sums of the archives as they were first downloaded; every later download must be the same.
+# Checksums of the archives at their first download; every later download must match.
 # To accept a new release of an archive, delete its line. Keep this file under version control.
 """
-_WRITING = threading.Lock()  # one for all objects, since two may stand for the same file
+_WRITING = threading.Lock()  # shared, because two objects may write the same file
 
 
 class _Entry(Settings):
-    sha256: Sum
+    sha256: Checksum
     bytes: int = Field(ge=0)
 
 
 class Lock:
-    """The lock file at `path`, one line per file; it need not exist yet."""
+    """The lock file at `path`, one line per file; the lock file may not exist yet."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def pin(self, name: str) -> Pin | None:
-        """Return what the file `name` must be, None if it was never recorded.
+        """Return the recorded checksum and size of the file `name`, or None.
 
         Raises:
             SparseSSPError: The lock file is broken.
@@ -41,10 +41,10 @@ class Lock:
         return None if entry is None else Pin(entry.sha256, origin, entry.bytes)
 
     def record(self, name: str, fetched: Fetched) -> None:
-        """Write down the sum of the file `name`; safe in threads.
+        """Record the checksum of the file `name`; thread-safe.
 
         Raises:
-            SparseSSPError: Another sum is recorded.
+            SparseSSPError: A different checksum is recorded.
         """
         with _WRITING:
             entries = self._read()
@@ -63,13 +63,13 @@ class Lock:
             return {}
         if not isinstance(values, dict):
             raise SparseSSPError(
-                f"{self.path}: holds {short_repr(values)}; expected lines NAME: {{bytes: ..., sha256: ...}}"
+                f"{self.path}: holds {abbreviate(values)}; expected lines NAME: {{bytes: ..., sha256: ...}}"
             )
         entries = {}
         for name, value in values.items():
             if not isinstance(name, str) or not isinstance(value, dict):
                 raise SparseSSPError(
-                    f"{self.path}: {name} = {short_repr(value)}; expected a line NAME: {{bytes: ..., sha256: ...}}"
+                    f"{self.path}: {name} = {abbreviate(value)}; expected a line NAME: {{bytes: ..., sha256: ...}}"
                 )
             entries[name] = _Entry.load(value, f"{self.path}: {name}", strict=True)
         return entries

@@ -1,4 +1,4 @@
-"""What a user decides about the collection."""
+"""The user's choices about the collection."""
 
 from typing import Annotated, Literal
 
@@ -21,14 +21,15 @@ Base = Annotated[str | None, AfterValidator(_base)]
 
 
 class AcquisitionSettings(Settings):
-    """How the collection is acquired; which part of it is another matter."""
+    """How the collection is acquired; the structures are chosen elsewhere."""
 
-    accept_terms: bool = Field(default=False, description="the terms of the collection are accepted")
+    accept_terms: bool = Field(default=False, description="Acceptance of the terms of the collection")
     voxel: Literal["paper", "metadata"] = Field(
-        default="paper", description="zoom all images by one factor, or each to one voxel size by what its file says"
+        default="paper",
+        description="Zoom: one factor for all images (paper), or to one voxel size by each file's metadata (metadata)",
     )
     archive_base: Base = Field(
-        default=None, description="URL or folder with SET.tar.gz, in place of the catalogue's sources"
+        default=None, description="URL or folder with SET.tar.gz that replaces the catalogue's sources"
     )
-    list_base: Base = Field(default=None, description="URL or folder with SET.csv, in place of the catalogue's")
-    keep_raw: bool = Field(default=False, description="keep downloaded archives once all their images are prepared")
+    list_base: Base = Field(default=None, description="URL or folder with SET.csv that replaces the catalogue's")
+    keep_raw: bool = Field(default=False, description="Keeping downloaded archives after all their images are prepared")

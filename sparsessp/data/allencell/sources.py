@@ -1,4 +1,4 @@
-"""Where a file may come from: an http, https or file URL, or a path on this machine."""
+"""Sources of files: http, https and file URLs, and local paths."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,10 +8,10 @@ from sparsessp.errors import SparseSSPError
 
 
 def local_path(source: str) -> Path | None:
-    """Return the path that a source names on this machine, None if it must be downloaded.
+    """Return the path of a local source, or None if it must be downloaded.
 
     Raises:
-        SparseSSPError: It is a URL of another kind.
+        SparseSSPError: The source is a URL of another kind.
     """
     if not source.isprintable():
         raise SparseSSPError(f"source {source!r} is not allowed; allowed: printable characters")
@@ -28,6 +28,6 @@ def local_path(source: str) -> Path | None:
 
 
 def below(base: str, name: str) -> str:
-    """Return the source of the file `name` in the folder `base`, which is a source too."""
+    """Return the source of the file `name` in the folder `base`, a URL or path."""
     folder = local_path(base)
     return f"{base.rstrip('/')}/{name}" if folder is None else str(folder / name)

@@ -1,4 +1,4 @@
-"""Prepared images that wait in a scratch folder, so that no run does again what an earlier one has done."""
+"""Prepared images in a scratch folder, so that later runs can reuse them."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from sparsessp.data.allencell.catalogue import Catalogue
 from sparsessp.data.allencell.lists import Image
 from sparsessp.support.files import sha256, write_text
 
-# Other code may give other bytes.
+# Changed code may give different bytes.
 _CODE = [sha256(Path(str(module.__file__))) for module in (conversion, images, preparation, volumes)]
 
 
@@ -21,12 +21,12 @@ _CODE = [sha256(Path(str(module.__file__))) for module in (conversion, images, p
 class Store:
     """The prepared images of one archive.
 
-    An image is found again only if all that its bytes depend on is the same: the archive, the
-    channels, the preparation and its code.
+    An image is reused only if everything that its bytes depend on is unchanged: archive, channels,
+    preparation and code.
 
     Attributes:
-        folder: Of this store; another archive's sum gives another one.
-        catalogue: Gives the preparation.
+        folder: Folder of the store, which depends on the archive's checksum.
+        catalogue: Source of the preparation.
         voxel: As for `convert`.
     """
 
@@ -35,24 +35,24 @@ class Store:
     voxel: Literal["paper", "metadata"]
 
     def path(self, image: Image) -> Path:
-        """Where the volume of an image is, or is to be."""
-        return self._of(image) / f"{self.catalogue.archives[image.set].structure}_{image.number:03d}.ome.tiff"
+        """Return the path of an image's volume, which may not exist yet."""
+        return self._folder_of(image) / f"{self.catalogue.archives[image.set].structure}_{image.number:03d}.ome.tiff"
 
     def facts(self, image: Image) -> dict[str, Any] | None:
-        """What `convert` returned of an image, None if it is not done."""
-        path = self._of(image) / "facts.json"
+        """Return the facts that `convert` returned for an image, or None if it is not prepared."""
+        path = self._folder_of(image) / "facts.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def keep(self, image: Image, facts: dict[str, Any]) -> None:
-        """Mark an image as done, its volume being written."""
-        write_text(self._of(image) / "facts.json", json.dumps(facts))
+        """Mark an image as prepared, after its volume was written."""
+        write_text(self._folder_of(image) / "facts.json", json.dumps(facts))
 
     def discard(self) -> None:
-        """Forget all images of the archive."""
+        """Delete all images of the archive."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _of(self, image: Image) -> Path:
-        what = [
+    def _folder_of(self, image: Image) -> Path:
+        inputs = [
             image.path_czi,
             list(image.channels.items()),
             self.catalogue.preparation.model_dump(),
@@ -60,5 +60,5 @@ class Store:
             self.voxel,
             _CODE,
         ]
-        digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
         return self.folder / f"{image.number:03d}-{digest}"
