@@ -19,7 +19,7 @@ from sparsessp.config import NetworkSettings, TrainingSettings
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.training import optimiser, train_step
 from sparsessp.networks.blocks import ResidualBlock
-from sparsessp.networks.network import Network, specialised
+from sparsessp.networks.network import Network, merge_kernels
 from sparsessp.structures import STRUCTURES
 from sparsessp.support.device import autocast, default_device
 
@@ -137,7 +137,7 @@ def _inference(device: torch.device, settings: NetworkSettings, window: int) -> 
     view = torch.zeros(1, 1, settings.depth // settings.ratio, window, window, device=device)
     task = torch.zeros(1, dtype=torch.int64, device=device)
     with torch.inference_mode(), autocast(settings, device):
-        once = specialised(network, 0)
+        once = merge_kernels(network, 0)
         return _cost(device, lambda: once(view, task))
 
 
