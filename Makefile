@@ -4,11 +4,12 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 READY := .venv/.ready
 
-.PHONY: help demo test check smoke chaos lock montage
+.PHONY: help demo test quick check smoke chaos lock montage
 
 help:
 	@echo "make demo     environment, then the whole pipeline at the default scale (some minutes); WORKERS=N at a time"
 	@echo "make test     environment, then the tests"
+	@echo "make quick    the tests that run no DVC"
 	@echo "make check    style, params.yaml against pipeline/conf, the packages against requirements.lock"
 	@echo "make smoke    the whole pipeline at smoke scale in a temporary clone"
 	@echo "make chaos    kill the pipeline N=50 times, SEED=0, and compare with an undisturbed run (some minutes)"
@@ -29,6 +30,10 @@ demo: $(READY)
 # A process for each core, with one thread: hundreds of tiny networks gain nothing from more.
 test: $(READY)
 	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile
+
+# All but the tests that run a real DVC.
+quick: $(READY)
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

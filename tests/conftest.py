@@ -3,6 +3,15 @@ import subprocess
 import pytest
 from helpers.fields import make_field
 
+# Fixtures that run a real DVC in a clone: their tests are slow.
+SLOW_FIXTURES = {"clone", "undisturbed"}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if SLOW_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture
 def samples():

@@ -2,7 +2,10 @@
 
 import sys
 
+import pytest
 from helpers.checkout import make_clone, sh
+
+pytestmark = pytest.mark.slow
 
 METHOD = '''"""Loud: a task's own gain on the plain head's output."""
 

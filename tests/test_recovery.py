@@ -15,6 +15,8 @@ from helpers.checkout import BIN, make_clone, sh
 
 from sparsessp.support.yaml_files import dump_yaml, read_yaml
 
+pytestmark = pytest.mark.slow
+
 # One training of each of two methods, and everything around them.
 PLAN = (
     "scale=smoke",
