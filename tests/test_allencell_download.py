@@ -192,7 +192,7 @@ def test_whatever_is_lost_the_file_is_whole(server, target, drops):
 
 def test_the_next_run_goes_on(server, target):
     server.conduct(NAME).drops = [200_000]
-    with pytest.raises(SparseSSPError, match=rf"{NAME}: no source gives .* bytes are kept, the next run goes on"):
+    with pytest.raises(SparseSSPError, match=rf"{NAME}: no source gives .* bytes are kept; the next run resumes"):
         fetch([_url(server)], target, patience=Patience(attempts=1))
     assert not target.exists() and 0 < stored(target) <= 200_000
     before = stored(target)

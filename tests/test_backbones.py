@@ -81,7 +81,7 @@ def test_same_seed_same_weights(backbone):
         ({"topology": "3to2d", "backbone": "vit_base"}, "this encoder is 3D"),
         ({"topology": "2d", "backbone": "vgg"}, "backbone = 'vgg'.*allowed: .*native.*swin_base"),
         ({"topology": "2d", "weights": "hub"}, "weights 'hub' with backbone 'native'"),
-        ({"topology": "2d", "backbone": "resnet18", "weights": "-x"}, "no - in front"),
+        ({"topology": "2d", "backbone": "resnet18", "weights": "-x"}, "not starting with -"),
     ),
 )
 def test_invalid_settings_are_refused_with_the_reason(values, message):

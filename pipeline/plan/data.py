@@ -26,7 +26,7 @@ Structures = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidato
 
 def _file(value: str) -> str:
     if not value.isprintable() or value.startswith("-") or "://" in value:
-        raise ValueError("not a path of a local file; allowed: printable characters, no - in front, no URL")
+        raise ValueError("not a path of a local file; allowed: printable characters, not starting with -, not a URL")
     return value
 
 
