@@ -108,8 +108,10 @@ def parse_yaml(text: str, source: str) -> Any:
 
 
 def dump_yaml(value: Any) -> str:
-    """Return plain values as YAML text, keys in the given order and the innermost
-    collections on one line each. Text beyond ASCII is escaped, so that every character survives.
+    """Return plain values as YAML text.
+
+    Keys keep their order, the innermost collections are on one line each, and text beyond ASCII is escaped, so that
+    every character survives.
     """
     return yaml.dump(value, Dumper=_Dumper, default_flow_style=None, width=4096, sort_keys=False)
 
