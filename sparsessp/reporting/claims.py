@@ -21,7 +21,6 @@ import pandas as pd
 
 from sparsessp.paper.published import published
 from sparsessp.reporting.bootstrap import DRAWS, Bootstrap, holm, interval, p_value
-from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.paper_claims import CLAIMS, HYBRIDS, Claim, Comparison
 
 LEVEL = 0.05
@@ -51,26 +50,6 @@ RULE = (
     f"any wrong verdict below {100 * LEVEL:.0f} %. A claim to be the best is tested once per rival, and its interval "
     "is widened accordingly. The other intervals cover 95 % each."
 )
-
-
-def caption(labels: Labels) -> str:
-    """What a reader of the claims must know."""
-    here = f"{labels.setting}; {labels.test} test volumes"
-    other = []
-    if labels.simulated:
-        other.append("images of a simulation")
-    if labels.scale != "paper":
-        other.append("a small fraction of the paper's training")
-    caveat = (
-        f"Verdicts are on these networks: {' and '.join(other)} can neither confirm nor refute the paper. "
-        if other
-        else ""
-    )
-    return (
-        f"**The paper's claims** ({here}). Effect: mean over the comparisons that were run, in R² unless stated "
-        "otherwise, positive where the claim is right, with its 95 % interval; *the paper's* is the same for its "
-        f"printed scores. {caveat}{RULE}"
-    )
 
 
 def claims(

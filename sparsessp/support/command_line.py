@@ -25,6 +25,7 @@ def add_settings(parser: argparse.ArgumentParser, *models: type[BaseModel]) -> N
                 parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=text)
                 continue
             many = {"nargs": "+"} if get_origin(field.annotation) in (tuple, list) else {}
+            # The dictionary's type is wider than argparse's for any one argument.
             parser.add_argument(f"--{name}", metavar=name.upper(), help=text, **many)  # type: ignore[arg-type]
 
 

@@ -41,6 +41,7 @@ for _name, (_pattern, _first) in _PLAIN.items():
 _READ_TAGS = {f"tag:yaml.org,2002:{name}" for name in (*_PLAIN, "str", "seq", "map")}
 
 
+# The C loader, where PyYAML was built with it: a base class that only run time knows.
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """PyYAML's safe loader; refuses a key that is listed twice."""
 

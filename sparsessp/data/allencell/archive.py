@@ -58,6 +58,7 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
                 if member.size > LARGEST_BYTES:
                     raise BadArchive(f"{archive}: {name!r} has {member.size} bytes; allowed: at most {LARGEST_BYTES}")
                 seen.add(name)
+                # extractfile gives None only for what is not a regular file; those were passed over above.
                 with tar.extractfile(member) as source, temporary.open("wb") as target:  # type: ignore[union-attr]
                     shutil.copyfileobj(source, target, _CHUNK)
                 yield name, temporary

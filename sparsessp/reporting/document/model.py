@@ -90,7 +90,7 @@ def is_missing(value: float | None) -> bool:
 
 def _float(value: object) -> float:
     try:
-        return float(value)  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]  # what float() refuses is caught
     except TypeError:  # pandas' own missing value
         return math.nan
 
