@@ -1,1 +1,1 @@
-"""Speed and memory, ours beside a straightforward version in the same run."""
+"""Benchmarks: speed and memory compared with a straightforward implementation in the same run."""

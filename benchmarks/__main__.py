@@ -1,7 +1,7 @@
-"""Time and memory of training, data and prediction: ours beside a straightforward implementation.
+"""Time and memory of training, data loading and prediction, compared with a straightforward implementation.
 
-Both are measured in turns in one run; ratios above 1 are ours' favour. The floor is what the
-machine's own rates, measured first, allow at best. docs/speed.md explains the rows.
+Both are measured in alternation in one run; a ratio above 1 means that ours is better. The bound is the best value that
+the peak rates of the machine allow; they are measured first. docs/speed.md explains the rows.
 
 Examples:
   python -m benchmarks
@@ -25,48 +25,50 @@ from sparsessp.config import Settings
 from sparsessp.errors import SparseSSPError
 from sparsessp.support import command_line
 
-_HEAD = ("", "unit", "ours", "baseline", "ratio", "floor", "of floor")
+_HEAD = ("", "unit", "ours", "straightforward", "ratio", "bound", "of bound")
 
 
 class Selection(Settings):
-    """What to measure."""
+    """Selection of measurements."""
 
-    size: Literal[tuple(SIZES)] = Field(default="small", description=f"of networks and volumes: {', '.join(SIZES)}")
+    size: Literal[tuple(SIZES)] = Field(
+        default="small", description=f"Size of networks and volumes: {', '.join(SIZES)}"
+    )
     precision: Literal["mixed", "float32"] = Field(
         default="mixed",
-        description="precision of our networks; mixed: bfloat16 on CUDA, float32 on a CPU",
+        description="Precision of our networks; mixed is bfloat16 on CUDA and float32 on a CPU",
     )
-    only: tuple[Literal[tuple(CASES)], ...] = Field(default=tuple(CASES), description="what to measure", min_length=1)
+    only: tuple[Literal[tuple(CASES)], ...] = Field(default=tuple(CASES), description="Cases to measure", min_length=1)
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Rows as a Markdown table that is a table as plain text too."""
-    cells = [_HEAD, *(_cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(_HEAD))]
-    lines = [
+    """Return a Markdown table that is aligned as plain text."""
+    lines = [_HEAD, *(_texts(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEAD))]
+    drawn = [
         "| "
         + " | ".join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
         + " |"
-        for line in cells
+        for line in lines
     ]
     rule = "|" + "|".join("-" * (w + 2) if i < 2 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
+    return "\n".join([drawn[0], rule, *drawn[1:]])
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    floor, reached = ("–", "–") if row.floor is None else (f"{row.floor:.3g}", f"{row.reached:.0%}")
-    return row.name, row.unit, f"{row.ours:.3g}", f"{row.baseline:.3g}", f"{row.ratio:.2f}", floor, reached
+def _texts(row: Row) -> tuple[str, ...]:
+    bound, reached = ("–", "–") if row.bound is None else (f"{row.bound:.3g}", f"{row.of_bound:.0%}")
+    return row.name, row.unit, f"{row.ours:.3g}", f"{row.straightforward:.3g}", f"{row.ratio:.2f}", bound, reached
 
 
 def run(argv: Sequence[str]) -> None:
-    """Measure what the arguments select and print it."""
+    """Measure the selected cases and print a table or JSON."""
     parser = command_line.parser("benchmarks", __doc__, Selection)
     parser.add_argument("--json", action="store_true", help="print a JSON list of rows")
     options = parser.parse_args(argv)
     selection = command_line.settings(Selection, options)
     if selection.size == "paper" and not torch.cuda.is_available():
         others = ", ".join(name for name in SIZES if name != "paper")
-        raise SparseSSPError(f"size = 'paper': it needs a CUDA GPU, and torch sees none; allowed here: {others}")
+        raise SparseSSPError(f"size = 'paper': it needs a CUDA GPU, and torch finds none; allowed here: {others}")
     machine = measure(selection.precision)
     print(description(machine), file=sys.stderr if options.json else sys.stdout, flush=True)
     rows = []
@@ -80,7 +82,7 @@ def run(argv: Sequence[str]) -> None:
             continue
         rows += found
         for row in found:
-            tqdm.write(", ".join(_cells(row)), file=sys.stderr)
+            tqdm.write(", ".join(_texts(row)), file=sys.stderr)
     print(json.dumps([asdict(row) for row in rows], indent=1) if options.json else f"\n{table(rows)}")
 
 

@@ -1,4 +1,4 @@
-"""What is measured, at which sizes."""
+"""Cases to measure, and their sizes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks import baseline, preparation
+from benchmarks import preparation, straightforward
 from benchmarks.machine import Machine, operations
-from benchmarks.timing import apart, in_turns, peak_bytes, seconds
+from benchmarks.timing import alternate, in_subprocess, peak_bytes, seconds
 from sparsessp.config import NetworkSettings, TrainingSettings
 from sparsessp.costs.counted import meta_network, parameters
 from sparsessp.data.crops import Crops, Patch
@@ -39,17 +39,18 @@ _TRAINING = TrainingSettings(iterations=1)
 
 @dataclass(frozen=True)
 class Size:
-    """How large all things are; widths are of the first level.
+    """Size of a benchmark.
 
     Attributes:
-        width: Channels of the networks, 2D and 3D.
+        width: Channels of the first level, in 2D and 3D.
         depth: Planes of crops.
         rows: Rows and columns of crops.
         volume: Planes, rows and columns of a volume.
-        window: Planes and rows (and columns) of windows.
-        turns: Of training, and of predictions.
-        steps: Of training in one turn; the first is not counted.
-        batches: Of crops in one turn of the data path.
+        window: Planes of windows, and their rows and columns.
+        turns: Repetitions of training, and of prediction.
+        steps: Training steps in one repetition; the first is a warm-up.
+        batches: Batches of crops in one repetition of data loading.
+        batch: Crops per batch.
     """
 
     width: int
@@ -72,30 +73,30 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One row of the table.
 
     Attributes:
-        name: What was measured.
-        unit: Of the next columns; of a rate ("/s") more is better, of all others less.
-        ours: Median.
-        baseline: Median.
-        ratio: How many times better ours is.
-        floor: What the machine's peak rates allow at best; None where nothing bounds it.
+        name: Name of the measurement.
+        unit: Unit of the values. More is better for rates ("/s"), less for all others.
+        ours: Median of ours.
+        straightforward: Median of the straightforward implementation.
+        ratio: Factor by which ours is better.
+        bound: Best value that the peak rates of the machine allow; None where there is none.
     """
 
     name: str
     unit: str
     ours: float
-    baseline: float
+    straightforward: float
     ratio: float
-    floor: float | None
+    bound: float | None
 
     @property
-    def reached(self) -> float | None:
-        """The fraction of the floor that ours reaches."""
-        if self.floor is None:
+    def of_bound(self) -> float | None:
+        """Fraction of the bound that ours reaches."""
+        if self.bound is None:
             return None
-        return self.ours / self.floor if self.unit.endswith("/s") else self.floor / self.ours
+        return self.ours / self.bound if self.unit.endswith("/s") else self.bound / self.ours
 
 
 def _settings(method: str, topology: str, size: Size, depth: int, machine: Machine) -> NetworkSettings:
@@ -106,7 +107,7 @@ def _settings(method: str, topology: str, size: Size, depth: int, machine: Machi
 
 
 def _batch(settings: NetworkSettings, size: Size) -> tuple[Tensor, Tensor, Tensor]:
-    """A batch of noise, all of different structures as far as there are any."""
+    """Return a batch of noise, each sample with a different task."""
     device = default_device()
     view = torch.randn(size.batch, 1, size.depth // settings.ratio, size.rows, size.rows, device=device)
     target = torch.randn(size.batch, 1, size.depth, size.rows, size.rows, device=device)
@@ -118,13 +119,13 @@ def _our_step(settings: NetworkSettings, size: Size) -> Step:
     return partial(train_step, network, optimiser(network, _TRAINING), micro_batch=size.batch)
 
 
-def _baseline_step(settings: NetworkSettings, size: Size) -> Step:
-    network = baseline.straightforward(build(settings)).to(default_device())
-    return baseline.Learner(network, _TRAINING.learning_rate).step
+def _straightforward_step(settings: NetworkSettings, size: Size) -> Step:
+    network = straightforward.convert(build(settings)).to(default_device())
+    return straightforward.Trainer(network, _TRAINING.learning_rate).step
 
 
 def _steps(build_step: Callable, settings: NetworkSettings, size: Size, steps: int) -> float:
-    """Make steps and return the median of their seconds, without the first one's, in which Adam has no moments."""
+    """Return the median duration of training steps, without the first, in which Adam allocates its moments."""
     step = partial(build_step(settings, size), *_batch(settings, size))
     return median([seconds(step) for _ in range(steps)][1:])
 
@@ -134,21 +135,21 @@ def training_case(method: str, topology: str, size: Size, machine: Machine) -> l
     settings = _settings(method, topology, size, size.depth, machine)
     name = f"train step, {method} {topology}, {size.batch} x {size.depth}x{size.rows}x{size.rows}"
     weights = parameters(meta_network(settings))
-    # Each alone in a process: at full width the baseline takes most of 24 GB.
-    ours, theirs = (peak_bytes(_steps, step, settings, size, 2) for step in (_our_step, _baseline_step))
-    # Weights, gradients and Adam's two moments are there at once.
+    implementations = (_our_step, _straightforward_step)
+    ours, theirs = (peak_bytes(_steps, step, settings, size, 2) for step in implementations)
+    # Weights, gradients and Adam's two moments are needed at the same time.
     memory = Row(f"peak memory, {method} {topology}", "GB", ours / 1e9, theirs / 1e9, theirs / ours, 16 * weights / 1e9)
-    timed = (partial(apart, _steps, step, settings, size, size.steps) for step in (_our_step, _baseline_step))
-    pair = in_turns(*timed, size.turns[0])
-    # Backward takes two convolutions for each one forward; Adam reads four values of a weight and writes three.
-    floor = max(
+    timed = (partial(in_subprocess, _steps, step, settings, size, size.steps) for step in implementations)
+    pair = alternate(*timed, size.turns[0])
+    # The backward pass has two convolutions for each forward one; Adam reads four values per weight and writes three.
+    bound = max(
         3 * size.batch * operations(settings, size.rows)[0] / machine.arithmetic, 28 * weights / machine.bandwidth
     )
-    return [Row(name, "s", pair.ours, pair.baseline, pair.ratio, floor), memory]
+    return [Row(name, "s", pair.ours, pair.straightforward, pair.ratio, bound), memory]
 
 
 def _write_fields(folder: Path, size: Size) -> None:
-    """Write a small data set, one field of noise for each of a batch's structures, as the pipeline does."""
+    """Write a small dataset in the pipeline's layout: one volume of noise for each structure of a batch."""
     rows = []
     rng = np.random.default_rng(0)
     for structure in STRUCTURES[: size.batch]:
@@ -163,7 +164,7 @@ def _write_fields(folder: Path, size: Size) -> None:
 
 
 def data(size: Size, machine: Machine) -> list[Row]:
-    """Crops per second with nothing else to do, and the part of training that waits for them."""
+    """Measure crops per second, and the fraction of training time spent waiting for them."""
     patch = Patch(size.depth, size.rows, "zyx")
     settings = _settings("dodnet", "3d", size, size.depth, machine)
     with TemporaryDirectory() as name:
@@ -171,41 +172,41 @@ def data(size: Size, machine: Machine) -> list[Row]:
         _write_fields(Path(name), size)
         samples = load_samples(volumes, views, Path(name) / "splits.csv", "train")
         crops = Crops(samples, patch, 0, machine.device)
-        files = baseline.FieldCrops(volumes, views, _RATIO, patch, 0)
+        files = straightforward.FieldCrops(volumes, views, _RATIO, patch, 0)
 
         def ours(batches: int) -> Iterator[Batch]:
             return (crops.batch(step, size.batch) for step in range(batches))
 
         def theirs(batches: int) -> Iterator[Batch]:
-            loaded = baseline.loader(files, size.batch, batches)
+            loaded = straightforward.loader(files, size.batch, batches)
             return (tuple(part.to(machine.device) for part in batch) for batch in loaded)
 
-        rate = in_turns(*(partial(_rate, load, size) for load in (ours, theirs)), size.turns[1])
-        runs = ((ours, _our_step(settings, size)), (theirs, _baseline_step(settings, size)))
-        share = in_turns(*(partial(_share, load, step, size.steps) for load, step in runs), 3)
-    # Each voxel of view and target is read and written once.
+        rate = alternate(*(partial(_rate, load, size) for load in (ours, theirs)), size.turns[1])
+        runs = ((ours, _our_step(settings, size)), (theirs, _straightforward_step(settings, size)))
+        share = alternate(*(partial(_share, load, step, size.steps) for load, step in runs), 3)
+    # Each voxel of view and target is read once and written once.
     moved = 2 * 4 * size.depth * size.rows**2 * (1 + 1 / _RATIO)
     title = f"{size.depth}x{size.rows}x{size.rows} from {'x'.join(map(str, size.volume))}"
     return [
-        Row(f"crops {title}", "crops/s", rate.ours, rate.baseline, 1 / rate.ratio, machine.bandwidth / moved),
-        Row("wait for crops, dodnet 3d", "% of step", 100 * share.ours, 100 * share.baseline, share.ratio, None),
+        Row(f"crops {title}", "crops/s", rate.ours, rate.straightforward, 1 / rate.ratio, machine.bandwidth / moved),
+        Row("wait for crops, dodnet 3d", "% of step", 100 * share.ours, 100 * share.straightforward, share.ratio, None),
     ]
 
 
 def _rate(load: Load, size: Size) -> float:
-    """Crops per second when all that is done is to load them."""
+    """Return the crops per second of loading alone."""
     waited, _ = _waiting(load, lambda *_: 0.0, size.batches)
     return size.batches * size.batch / waited
 
 
 def _share(load: Load, step: Step, batches: int) -> float:
-    """Part of a training run that waits for batches."""
+    """Return the fraction of training time spent waiting for batches."""
     waited, trained = _waiting(load, step, batches)
     return waited / (waited + trained)
 
 
 def _waiting(load: Load, step: Step, batches: int) -> tuple[float, float]:
-    """Seconds spent on getting batches and on training; the first batch, for which workers start, is not counted."""
+    """Return the seconds spent loading and training, without the first batch, for which workers start."""
     loaded = load(batches + 1)
     step(*next(loaded))
     waited = trained = 0.0
@@ -217,40 +218,40 @@ def _waiting(load: Load, step: Step, batches: int) -> tuple[float, float]:
 
 
 def inference(method: str, tasks: int, size: Size, machine: Machine) -> list[Row]:
-    """Prediction of one or several structures of a volume."""
+    """Measure the prediction of one or several structures of a volume."""
     depth, window = size.window
     settings = _settings(method, "3d", size, depth, machine)
     planes, height, width = size.volume
     view = np.random.default_rng(0).standard_normal(size.volume, np.float32)[::_RATIO]
     network = build(settings).to(machine.device).eval()
-    looped = baseline.straightforward(network)
+    converted = straightforward.convert(network)
 
     def ours(view_dHW: np.ndarray = view) -> None:
         predict(network, view_dHW, planes, 0 if tasks == 1 else range(tasks), window)
 
     def theirs(view_dHW: np.ndarray = view) -> None:
         for task in range(tasks):
-            baseline.predict(looped, view_dHW, planes, task, window)
+            straightforward.predict(converted, view_dHW, planes, task, window)
 
     corner = view[:, :window, :window]
     ours(corner)
     theirs(corner)
-    pair = in_turns(partial(seconds, ours), partial(seconds, theirs), size.turns[1])
+    pair = alternate(partial(seconds, ours), partial(seconds, theirs), size.turns[1])
     windows = prod(
         len(starts(n, w, w // 2)) for n, w in zip((planes, height, width), (depth, window, window), strict=True)
     )
     whole, head = operations(settings, window)
-    # Of several structures only the head is computed again; no case predicts several structures with RepMode.
-    floor = windows * (whole + (tasks - 1) * head) / machine.arithmetic
+    # For each further structure only the head is computed again; no case predicts several structures with RepMode.
+    bound = windows * (whole + (tasks - 1) * head) / machine.arithmetic
     what = "one structure" if tasks == 1 else f"{tasks} structures"
     name = f"predict {what}, {method} 3d, {planes}x{height}x{width}"
-    return [Row(name, "s", pair.ours, pair.baseline, pair.ratio, floor)]
+    return [Row(name, "s", pair.ours, pair.straightforward, pair.ratio, bound)]
 
 
 def prepare(size: Size, machine: Machine) -> list[Row]:
-    """Z-score and zoom of a recorded channel, as large as they come whatever the size; on the CPU."""
+    """Measure z-score and zoom of one recorded channel, at full size for all sizes, on the CPU."""
     found = preparation.row()
-    return [Row(*(found[key] for key in ("name", "unit", "ours", "baseline", "ratio")), None)]
+    return [Row(*(found[key] for key in ("name", "unit", "ours", "straightforward", "ratio")), None)]
 
 
 CASES: dict[str, Callable[[Size, Machine], list[Row]]] = {

@@ -1,4 +1,4 @@
-"""The machine, its peak rates, and what a network has to do at the least."""
+"""The machine, its peak rates, and the operations of a network."""
 
 import os
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from sparsessp.costs.counted import meta_network
 from sparsessp.support.device import cpu_name, default_device, precision
 
 _GEMM = {"cpu": 2048, "cuda": 8192}
-_COPIED = {"cpu": 2**26, "cuda": 2**29}  # float32 numbers, far more than a cache holds
+_COPIED = {"cpu": 2**26, "cuda": 2**29}  # float32 elements, far more than a cache holds
 _TRIES = 5
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Rates that nothing on this machine surpasses.
+    """Measured peak rates of the machine.
 
     Attributes:
-        device: Where networks are computed.
-        precision: Of our networks, as `config.ArchitectureSettings` has it.
+        device: Device of the networks.
+        precision: Precision of our networks, as in `config.ArchitectureSettings`.
         arithmetic: Operations per second of a large matrix product in that precision.
-        bandwidth: Bytes per second, read and written, of a large copy on the device.
+        bandwidth: Bytes read and written per second by a large copy on the device.
     """
 
     device: torch.device
@@ -34,14 +34,14 @@ class Machine:
     bandwidth: float
 
 
-def measure(wanted: str = "mixed") -> Machine:
-    """Measure the default device for networks of the `wanted` precision."""
+def measure(network_precision: str = "mixed") -> Machine:
+    """Measure the default device for networks of this precision."""
     device = default_device()
     source = torch.zeros(_COPIED[device.type], device=device)
     target = torch.ones_like(source)
     copy = min(seconds(lambda: target.copy_(source)) for _ in range(_TRIES))
-    rate = _rate(device, precision(ArchitectureSettings(precision=wanted), device))
-    return Machine(device, wanted, rate, 2 * source.nbytes / copy)
+    rate = _rate(device, precision(ArchitectureSettings(precision=network_precision), device))
+    return Machine(device, network_precision, rate, 2 * source.nbytes / copy)
 
 
 def _rate(device: torch.device, dtype: str) -> float:
@@ -51,7 +51,7 @@ def _rate(device: torch.device, dtype: str) -> float:
 
 
 def description(machine: Machine) -> str:
-    """Name the machine and its rates in two lines."""
+    """Return two lines: the machine and its peak rates."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if machine.device.type == "cuda" else "no GPU"
     computed_in = precision(ArchitectureSettings(precision=machine.precision), machine.device)
@@ -63,10 +63,10 @@ def description(machine: Machine) -> str:
 
 
 def operations(settings: NetworkSettings, rows: int) -> tuple[int, int]:
-    """Operations of one prediction of depth x rows x rows voxels, and those of its head alone.
+    """Return the operations of one prediction of depth x rows x rows voxels, and those of its head.
 
-    Two for each product of a weight with a voxel inside the image; zeros around it are not counted,
-    which at the lowest levels are most of what a kernel covers.
+    A product of a weight and a voxel is two operations. Products with the zero padding do not count: at the lowest
+    levels they are the majority.
     """
     network = meta_network(settings)
     view = torch.zeros(1, 1, settings.depth // settings.ratio, rows, rows, device="meta")
@@ -77,12 +77,12 @@ def operations(settings: NetworkSettings, rows: int) -> tuple[int, int]:
 
 
 def _convolution(x, weight, _bias, stride, padding, _dilation, _transposed, *_, out_shape=None) -> int:
-    """Operations of a convolution of these shapes."""
+    """Return the operations of a convolution of these shapes."""
     axes = zip(x[2:], out_shape[2:], weight[2:], stride, padding, strict=True)
     return 2 * prod(out_shape[:2]) * weight[1] * prod(taps_inside(*axis) for axis in axes)
 
 
 def taps_inside(size: int, outputs: int, kernel: int, stride: int, padding: int) -> int:
-    """Pairs of an output and a tap of its kernel that lies inside the image, along one axis."""
+    """Return the pairs of an output and a kernel tap that lie inside the image, along one axis."""
     taps = range(-padding, kernel - padding)
     return sum(0 <= stride * output + tap < size for output in range(outputs) for tap in taps)

@@ -1,4 +1,4 @@
-"""Two ways of doing one thing, measured in turns, and the memory that each takes at its highest."""
+"""Alternating time measurements of two implementations, and peak memory."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,35 +12,35 @@ from typing import TypeVar
 
 import torch
 
-from sparsessp.costs.measured import highest_resident
+from sparsessp.costs.measured import peak_resident_bytes
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Medians of what was measured in turns.
+    """Medians of alternating measurements.
 
     Attributes:
-        ours: Of our values.
-        baseline: Of the baseline's.
-        ratio: Of the ratios baseline / ours of neighbours in time, which a machine that slows down for a
-            while leaves alone.
+        ours: Median of ours.
+        straightforward: Median of the straightforward implementation.
+        ratio: Median of the ratios straightforward / ours of consecutive measurements, which is robust to a machine
+            that slows down for a while.
     """
 
     ours: float
-    baseline: float
+    straightforward: float
     ratio: float
 
 
-def in_turns(ours: Callable[[], float], baseline: Callable[[], float], turns: int) -> Pair:
-    """Measure A B A B ...; what needs warming up has been called before."""
-    values = [(ours(), baseline()) for _ in range(turns)]
+def alternate(ours: Callable[[], float], straightforward: Callable[[], float], turns: int) -> Pair:
+    """Measure both implementations in alternation. Both must be warmed up."""
+    values = [(ours(), straightforward()) for _ in range(turns)]
     return Pair(median(a for a, _ in values), median(b for _, b in values), median(b / a for a, b in values))
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Time one call, until the device has done all of it."""
+    """Return the duration of one call, including the work it leaves to the device."""
     start = perf_counter()
     function()
     if torch.cuda.is_available():
@@ -48,32 +48,32 @@ def seconds(function: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-def apart(function: Callable[..., T], *arguments: object, **variables: str) -> T:
-    """Call a function in a process of its own, which holds nothing else, and return what it returns.
+def in_subprocess(function: Callable[..., T], *arguments: object, **variables: str) -> T:
+    """Call a function in a new process and return its result.
 
     Args:
-        function: At the top level of a module.
-        *arguments: Its arguments, which can be pickled.
-        **variables: Of the process's environment, beside those of this one.
+        function: Function at the top level of a module.
+        *arguments: Arguments, which must be picklable.
+        **variables: Additional environment variables of the process.
     """
-    # Spawned, not forked: a fork starts with the memory of its parent.
+    # Spawned, not forked: a forked process starts with the memory of its parent.
     with _environment(**variables), ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(_with_threads, torch.get_num_threads(), function, *arguments).result()
 
 
 def peak_bytes(steps: Callable[..., object], *arguments: object) -> float:
-    """Call a function in a process of its own and return the most memory it held at once.
+    """Call a function in a new process and return its peak memory in bytes.
 
-    On CUDA what torch allocated there; else the process's resident memory beyond what it held before.
-    glibc is told to give freed memory back at once, as it else does with large blocks only: otherwise
-    this would measure its fragmentation, which alone is more than twice what the baseline of RepMode holds.
+    On CUDA, the memory allocated by torch; otherwise the growth of the process's resident memory. glibc returns freed
+    memory to the system at once (MALLOC_MMAP_THRESHOLD_): by default it keeps small blocks, and the measurement would
+    be dominated by their fragmentation.
     """
-    return apart(_peak, steps, *arguments, MALLOC_MMAP_THRESHOLD_="500000")
+    return in_subprocess(_peak, steps, *arguments, MALLOC_MMAP_THRESHOLD_="500000")
 
 
 @contextmanager
 def _environment(**variables: str) -> Iterator[None]:
-    """Let processes started inside the block see these environment variables."""
+    """Set environment variables for processes that are started inside the block."""
     before = os.environ.copy()
     os.environ.update(variables)
     try:
@@ -92,6 +92,6 @@ def _peak(steps: Callable[..., object], *arguments: object) -> float:
     if torch.cuda.is_available():
         steps(*arguments)
         return torch.cuda.max_memory_allocated()
-    before = highest_resident()
+    before = peak_resident_bytes()
     steps(*arguments)
-    return highest_resident() - before
+    return peak_resident_bytes() - before

@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 import torch
+from helpers.precision import same
 from torch.nn import functional as F
 
 from sparsessp.networks.convolution import convolve, convolve_per_sample
@@ -35,10 +36,11 @@ def test_result_and_gradients_are_those_of_torch(n, kernel, stride):
 
 @pytest.mark.parametrize("kernel", (3, 5))
 def test_each_sample_has_its_kernel(kernel):
-    x, kernels = torch.randn(3, 2, 4, 6, 6), torch.randn(3, 5, 2, *[kernel] * 3)
+    x = torch.randn(3, 2, 4, 6, 6, dtype=torch.float64)
+    kernels = torch.randn(3, 5, 2, *[kernel] * 3, dtype=torch.float64)
     together = convolve_per_sample(x, kernels.unbind())
     alone = [F.conv3d(part, own, padding=kernel // 2) for part, own in zip(x.split(1), kernels, strict=True)]
-    torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)  # float32 sums in another order
+    same(together, torch.cat(alone))
 
 
 @pytest.mark.parametrize(("n", "box", "stride"), list(product((2, 3), (3, 5), (1, 2))))
@@ -46,6 +48,6 @@ def test_pooling_is_that_of_torch(n, box, stride):
     mixture = MixtureConv(n, 2, 2, 5, stride, tasks=3)
     pool = F.avg_pool3d if n == 3 else F.avg_pool2d
     for size in product((1, 2, 5), repeat=n):
-        x = torch.randn(2, 3, *size)
+        x = torch.randn(2, 3, *size, dtype=torch.float64)
         expected = pool(F.pad(x, [box // 2] * (2 * n)), box, stride)
-        torch.testing.assert_close(mixture._pooled(x, box), expected)
+        same(mixture._pooled(x, box), expected)

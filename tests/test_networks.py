@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 import torch
 from helpers.checkout import ROOT
+from helpers.precision import float64, same
 from torch.nn import functional as F
 
 from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings, NetworkSettings
@@ -151,17 +152,17 @@ def test_indivisible_depth_names_both_numbers():
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_repmode_kernel_is_the_gated_sum_of_its_experts(topology, kernel):
     settings = {**SMALL, "repmode_kernel": kernel}
-    network = build(NetworkSettings(method="repmode", topology=topology, **settings))
+    network = build(NetworkSettings(method="repmode", topology=topology, **settings)).double()
     conv = network.decoder.blocks[0].conv1
     convolve, pool = (F.conv3d, F.avg_pool3d) if conv.n == 3 else (F.conv2d, F.avg_pool2d)
-    x = torch.randn(1, conv.convs[0].shape[1], *[9] * conv.n)
-    code = one_hot(torch.tensor([5]), 12)
+    x = torch.randn(1, conv.convs[0].shape[1], *[9] * conv.n, dtype=torch.float64)
+    code = one_hot(torch.tensor([5]), 12).double()
     experts = [convolve(x, w, padding=w.shape[-1] // 2) for w in conv.convs]
     experts += [pool(convolve(x, w), k, 1, k // 2) for w, k in zip(conv.pools, (3, 5), strict=False)]
     gates = conv.gate(code).view(len(experts), -1).softmax(0)
     expected = sum(g.view(1, -1, *[1] * conv.n) * y for g, y in zip(gates, experts, strict=True))
     merged = convolve(x, conv.kernels(code)[0], padding=kernel // 2)
-    torch.testing.assert_close(merged, expected, atol=1e-5, rtol=1e-4)  # float32 sums in another order
+    same(merged, expected)
 
 
 @pytest.mark.parametrize("kernel", (1, 3, 5))
@@ -203,13 +204,13 @@ def test_training_on_several_threads_does_not_write_out_of_bounds():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_sample_does_not_depend_on_its_batch_nor_on_the_mode(method):
-    network = build(NetworkSettings(method=method, topology="3to2d", **SMALL))
-    view, tasks = torch.randn(4, 1, 4, 32, 32), torch.tensor([3, 0, 3, 7])
+    network = float64(build(NetworkSettings(method=method, topology="3to2d", **SMALL)))
+    view, tasks = torch.randn(4, 1, 4, 32, 32, dtype=torch.float64), torch.tensor([3, 0, 3, 7])
     with torch.no_grad():
         together = network(view, tasks)
         alone = torch.cat([network(view[i : i + 1], tasks[i : i + 1]) for i in range(4)])
         evaluated = network.eval()(view, tasks)
-    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-3)  # float32 sums in another order, 20 layers deep
+    same(together, alone)
     assert torch.equal(together, evaluated)
 
 

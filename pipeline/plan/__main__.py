@@ -22,7 +22,6 @@ from pipeline.commands import command
 from pipeline.plan.composing import compose
 from pipeline.plan.estimate import amount, disk, grouped, network_settings, runs, summary
 from pipeline.plan.params import Params, parse_params
-from sparsessp.config import TrainingSettings
 from sparsessp.costs.measured import step_seconds
 from sparsessp.support.command_line import main
 from sparsessp.support.device import default_device
@@ -36,7 +35,7 @@ def measure(params: Params, device: torch.device) -> dict[str, float]:
     rows, batch, repeats = training.patch, training.batch, 5
     if device.type != "cuda":
         rows, batch, repeats = min(rows, _CPU_ROWS), 1, 1
-    step = TrainingSettings(iterations=1, batch=batch, patch=rows)
+    step = training.model_copy(update={"batch": batch, "patch": rows})
     factor = training.batch * training.patch**2 / (batch * rows**2)
     found = {}
     for name, run in tqdm(params.experiments.items(), "measure", unit="network"):

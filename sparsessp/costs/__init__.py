@@ -1,1 +1,1 @@
-"""What a network costs: counted, and measured on this machine."""
+"""Costs of a network: counted (`counted.py`) and measured on this machine (`measured.py`)."""

@@ -1,4 +1,4 @@
-"""What a network costs (section 4.3, Table 6): parameters and multiply-accumulates, counted."""
+"""Counted costs of a network (section 4.3, Table 6): parameters, multiply-accumulates and shapes."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from sparsessp.structures import STRUCTURES
 
 
 def meta_network(settings: NetworkSettings) -> Network:
-    """Build one network of these settings without memory for its weights."""
+    """Build a network on the meta device, where its weights take no memory."""
     with torch.device("meta"):
         return Network(settings)
 
 
 def parameters(network: nn.Module) -> int:
-    """Number of trained weights."""
+    """Return the number of parameters."""
     return sum(weight.numel() for weight in network.parameters())
 
 
@@ -27,7 +27,7 @@ _COUNTED_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 def _patch(network: Network, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-    """A view of depth / ratio x rows x columns voxels and its task, where the network stands."""
+    """Return a view of depth / ratio x rows x columns voxels and its task, on the network's device."""
     settings = network.settings
     device = next(network.parameters()).device
     view = torch.zeros(1, 1, settings.depth // settings.ratio, rows, columns, device=device)
@@ -35,10 +35,10 @@ def _patch(network: Network, rows: int, columns: int) -> tuple[Tensor, Tensor]:
 
 
 def macs(network: Network, rows: int = 128, columns: int = 128) -> int:
-    """Multiply-accumulates of one prediction of depth x rows x columns voxels.
+    """Return the multiply-accumulates of one prediction of depth x rows x columns voxels.
 
-    Counts convolutions, linear layers and matrix products, functional calls included; not
-    normalisation, activation and interpolation. The network may stand on the meta device.
+    Convolutions, linear layers and matrix products count, functional calls included; normalisation, activation and
+    interpolation do not. The network may be on the meta device.
     """
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(*_patch(network, rows, columns))
@@ -46,25 +46,25 @@ def macs(network: Network, rows: int = 128, columns: int = 128) -> int:
 
 
 def module_macs(network: Network, rows: int = 128, columns: int = 128) -> int:
-    """Multiply-accumulates as thop counts them: of the modules of torch's own convolution and linear types alone.
+    """Return the multiply-accumulates that a module-based counter such as thop reports.
 
-    Published MACs often come from such tools, the paper's DoDNet rows too (Table 6). They see no
-    computed kernel (RepMode's mixtures, the dynamic head) and no layer type of one's own (TSNs' linear layers),
-    so they are no measure of the work; both counts are needed to compare with such numbers and to judge them.
+    Such counters see modules of torch's convolution and linear types only. They miss computed kernels (RepMode's
+    mixtures, the dynamic head) and other layer types (the linear layers of TSNs). Published values often come from
+    them: for DoDNet in 3D this count agrees with the paper's Table 6 (docs/methods.md#macs).
 
     Args:
-        network: With prefix interpolation or none: transposed convolutions are not counted.
-        rows: Of the patch.
-        columns: Of the patch.
+        network: Network without postfix interpolation: transposed convolutions are not counted.
+        rows: Rows of the patch.
+        columns: Columns of the patch.
     """
     total = 0
 
     def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        # Each number of the output is a sum of as many products as one row of the weight has numbers.
+        # Each output element is a sum over all elements of one filter.
         total += output.numel() * module.weight[0].numel()
 
-    # Of exactly these types: what inherits from them may compute something else.
+    # Exactly these types: a subclass may compute something else.
     hooks = [m.register_forward_hook(count) for m in network.modules() if type(m) in _COUNTED_TYPES]
     with torch.no_grad():
         network(*_patch(network, rows, columns))
@@ -74,12 +74,12 @@ def module_macs(network: Network, rows: int = 128, columns: int = 128) -> int:
 
 
 def shapes(network: Network, rows: int = 128, columns: int = 128) -> list[tuple[str, tuple[int, ...]]]:
-    """Name and shape, without batch, of what each part of the network returns for one patch, in order."""
+    """Return the name and output shape, without batch, of each part of the network for one patch, in order."""
     seen: list[tuple[str, tuple[int, ...]]] = []
     parts: dict[str, nn.Module] = {}
-    for k, crossing in enumerate(network.bridges, 1):
-        if not isinstance(crossing, nn.Identity):
-            parts[f"bridge {k}"] = crossing
+    for k, bridge in enumerate(network.bridges, 1):
+        if not isinstance(bridge, nn.Identity):
+            parts[f"bridge {k}"] = bridge
     for k in (4, 3, 2, 1):
         parts[f"decoder {k}"] = network.decoder.blocks[k - 1]
     parts["head"] = network.head
@@ -102,15 +102,15 @@ def shapes(network: Network, rows: int = 128, columns: int = 128) -> list[tuple[
 
 
 def describe(settings: NetworkSettings, rows: int = 128) -> dict[str, Any]:
-    """What a network of these settings costs and what shapes its parts have, for one patch.
+    """Return the counted costs and the shapes of a network for one patch.
 
     Args:
-        settings: Of the network.
+        settings: Settings of the network.
         rows: Rows and columns of the patch.
 
     Returns:
-        `name`; `networks`, of these costs each; `parameters`; `gmacs`; `patch`, its planes, rows and columns;
-        `settings`; `shapes`, the `part` and `shape` of each part in order.
+        `name`; `networks`, the number of networks with these costs each; `parameters`; `gmacs`; `patch`, its planes,
+        rows and columns; `settings`; `shapes`, the `part` and `shape` of each part, in order.
     """
     network = meta_network(settings)
     return {

@@ -1,10 +1,11 @@
-"""What an iteration takes on this machine (Table 6): its time and its highest memory, measured."""
+"""Measured costs of an iteration on this machine (Table 6): time and peak memory."""
 
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -24,22 +25,21 @@ from sparsessp.structures import STRUCTURES
 from sparsessp.support.device import autocast, default_device
 
 _WARM_UP = {"cpu": 1, "cuda": 3}
-# An iteration is repeated until both are reached, but no more often than _MOST.
-_LEAST, _SECONDS = 3, 0.2
-_MOST = 20
+# An iteration is repeated at least _REPEATS times and for _SECONDS, but at most _MAX_REPEATS times.
+_REPEATS, _SECONDS = 3, 0.2
+_MAX_REPEATS = 20
 _MIB = 2**20
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one kind of iteration.
+    """Cost of one kind of iteration.
 
     Attributes:
-        seconds: Median over several iterations, after others that are not counted.
-        mib: Most memory taken at once, in MiB. On CUDA what torch allocated on the device. On a CPU by how
-            much the resident memory of a process that does nothing else rose above what it was with torch
-            at work on next to nothing; nan where the system does not say. Both hold weights, features and
-            workspace, and in training gradients and Adam's moments.
+        seconds: Median duration after a warm-up.
+        mib: Peak memory in MiB: weights, features and workspace, and in training gradients and Adam's moments. On
+            CUDA, the memory allocated by torch. On a CPU, the growth of the resident memory of a separate process
+            after torch's libraries are loaded; nan where the system does not report it.
     """
 
     seconds: float
@@ -48,12 +48,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Profile:
-    """Of one network.
+    """Costs of one network, in the precision of its settings.
 
     Attributes:
-        inference: Of a forward pass of one patch, as whole volumes are predicted: RepMode's kernels are
-            merged before. In the network's own precision.
-        training: Of an optimiser step on one batch, the crops being there.
+        inference: Forward pass of one patch, with RepMode's kernels merged beforehand.
+        training: Optimiser step on one batch, without loading the crops.
     """
 
     inference: Cost
@@ -61,28 +60,40 @@ class Profile:
 
 
 def profile(network: NetworkSettings, training: TrainingSettings, window: int) -> Profile:
-    """Measure one network on the default device.
+    """Measure the costs of one network on the default device.
 
     Args:
-        network: What to build; of a method with a network per structure, one of them.
-        training: Batch, patch and all else that a step depends on; its budget is not looked at.
-        window: Rows and columns of the patch that is predicted.
+        network: Network to build; one network of a method that trains one per structure.
+        training: Batch, patch and other settings of a step; the budget is not used.
+        window: Rows and columns of the predicted patch.
 
     Raises:
-        SparseSSPError: Memory ran out, or the system ended a measurement, as it then does.
+        SparseSSPError: Memory ran out, or the system killed a measurement.
     """
     device = default_device()
     try:
-        return Profile(_alone(device, _inference, network, window), _alone(device, _training, network, training))
+        inference = _isolated(device, _inference, network, window)
+        return Profile(inference, _isolated(device, _training, network, training))
     except (BrokenProcessPool, torch.OutOfMemoryError):
         raise SparseSSPError(
-            f"{network.name}: the measurement was ended, as happens when memory runs out; a smaller batch (now "
-            f"{training.batch}), patch (now {training.patch}) or window (now {window}) needs less"
+            f"{network.name}: the measurement was killed, probably because memory ran out; reduce batch (now "
+            f"{training.batch}), patch (now {training.patch}) or window (now {window})"
         ) from None
 
 
-def _alone(device: torch.device, measure: Callable[..., Cost], *arguments: object) -> Cost:
-    """Measure where no other network has left memory behind: on a CPU in a process of its own."""
+def step_seconds(network: NetworkSettings, training: TrainingSettings, repeats: int) -> float:
+    """Return the duration of a training step in seconds, on the default device and in this process.
+
+    Args:
+        network: Network to build; one network of a method that trains one per structure.
+        training: Batch, patch and other settings of a step; the budget is not used.
+        repeats: Fewest repetitions after the warm-up; the result is their median.
+    """
+    return _training(default_device(), network, training, repeats).seconds
+
+
+def _isolated(device: torch.device, measure: Callable[..., Cost], *arguments: object) -> Cost:
+    """Measure without memory left by other networks: on a CPU in a separate process."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -92,10 +103,10 @@ def _alone(device: torch.device, measure: Callable[..., Cost], *arguments: objec
 
 
 def _context() -> BaseContext:
-    """Start of processes that have torch, but nothing of their parent's memory or threads.
+    """Return a process context whose processes have torch loaded but none of this process's memory or threads.
 
-    They are forked off a server that has done nothing but import this module, once for all; forked off
-    this process, in which torch may have computed, they would hang in its thread pool.
+    They are forked from a server that has only imported this module. Processes forked from this one would hang in
+    torch's thread pool if torch has computed here.
     """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
@@ -107,21 +118,21 @@ def _context() -> BaseContext:
 
 def _in_child(threads: int, measure: Callable[..., Cost], device: torch.device, *arguments: object) -> Cost:
     torch.set_num_threads(threads)
-    # The pages and threads of torch's own libraries belong to no network.
+    # Load torch's libraries and start its threads first: their memory does not belong to the network.
     for n, convolution in ((2, F.conv2d), (3, F.conv3d)):
         weight = torch.ones(8, 8, *[3] * n, requires_grad=True)
         convolution(torch.ones(1, 8, *[8] * n), weight, padding=1).sum().backward()
         Adam([weight], fused=True).step()
-    before = highest_resident()
+    before = peak_resident_bytes()
     cost = measure(device, *arguments)
-    return Cost(cost.seconds, (highest_resident() - before) / _MIB)
+    return Cost(cost.seconds, (peak_resident_bytes() - before) / _MIB)
 
 
-def highest_resident() -> float:
-    """Bytes of resident memory at this process's highest, nan where the system does not say."""
+def peak_resident_bytes() -> float:
+    """Return the peak resident memory of this process in bytes, nan where the system does not report it."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Linux hands `ru_maxrss` down from parent to child; this one starts anew.
+        # On Linux a child inherits `ru_maxrss` from its parent, but not this value.
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     try:
@@ -137,23 +148,12 @@ def _inference(device: torch.device, settings: NetworkSettings, window: int) -> 
     view = torch.zeros(1, 1, settings.depth // settings.ratio, window, window, device=device)
     task = torch.zeros(1, dtype=torch.int64, device=device)
     with torch.inference_mode(), autocast(settings, device):
-        once = merge_kernels(network, 0)
-        return _cost(device, lambda: once(view, task))
-
-
-def step_seconds(settings: NetworkSettings, training: TrainingSettings, repeats: int) -> float:
-    """Return the seconds of one training step on the default device, in this process.
-
-    Args:
-        settings: Of the network.
-        training: Batch and patch of the step.
-        repeats: Fewest repetitions, of which the median is taken after a warm-up.
-    """
-    return _training(default_device(), settings, training, repeats).seconds
+        merged = merge_kernels(network, 0)
+        return _cost(device, partial(merged, view, task))
 
 
 def _training(
-    device: torch.device, settings: NetworkSettings, training: TrainingSettings, repeats: int = _LEAST
+    device: torch.device, settings: NetworkSettings, training: TrainingSettings, repeats: int = _REPEATS
 ) -> Cost:
     network = Network(settings).to(device).train()
     for module in network.modules():
@@ -164,12 +164,14 @@ def _training(
     view = torch.zeros(batch, 1, depth // settings.ratio, patch, patch, device=device)
     target = torch.zeros(batch, 1, depth, patch, patch, device=device)
     task = torch.arange(batch, device=device) % len(STRUCTURES)
-    micro_batch = min(training.crops_at_once, batch)
-    return _cost(device, lambda: train_step(network, adam, view, target, task, micro_batch), repeats)
+    step = partial(
+        train_step, network, adam, view, target, task, micro_batch=training.crops_at_once, clip=training.gradient_clip
+    )
+    return _cost(device, step, repeats)
 
 
-def _cost(device: torch.device, iteration: Callable[[], object], repeats: int = _LEAST) -> Cost:
-    """Time the iteration; its memory on CUDA, nan on a CPU, where it is the process's."""
+def _cost(device: torch.device, iteration: Callable[[], object], repeats: int = _REPEATS) -> Cost:
+    """Measure the duration of an iteration and, on CUDA, its peak memory; on a CPU the memory is nan."""
 
     def seconds() -> float:
         start = perf_counter()
@@ -181,7 +183,7 @@ def _cost(device: torch.device, iteration: Callable[[], object], repeats: int = 
     for _ in range(_WARM_UP[device.type]):
         seconds()
     times: list[float] = []
-    while len(times) < _MOST and (len(times) < repeats or sum(times) < _SECONDS):
+    while len(times) < _MAX_REPEATS and (len(times) < repeats or sum(times) < _SECONDS):
         times.append(seconds())
     memory = torch.cuda.max_memory_allocated(device) / _MIB if device.type == "cuda" else float("nan")
     return Cost(median(times), memory)

@@ -129,7 +129,7 @@ class MixtureConv(nn.Module):
             shape = y_BxC.shape
             inputs = torch.arange(shape[axis], device=x_BC.device)
             reached = (inputs - inputs[:: self.stride, None]).abs() <= box // 2
-            band = (reached / box).to(y_BxC.dtype)
+            band = reached.to(y_BxC.dtype) / box
             y_BxC = torch.einsum("on,bnc->boc", band, y_BxC.flatten(0, axis - 1).flatten(2))
             y_BxC = y_BxC.reshape(*shape[:axis], len(band), *shape[axis + 1 :])
         return y_BxC.movedim(-1, 1)

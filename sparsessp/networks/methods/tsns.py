@@ -42,7 +42,7 @@ class MappingNetwork(nn.Module):
 
     def forward(self, task_B: Tensor) -> Tensor:
         """Return w, (B, E) with E = 20 T."""
-        z_BE = F.one_hot(task_B, self.tasks).float().repeat_interleave(_ONES_PER_TASK, dim=1)
+        z_BE = F.one_hot(task_B, self.tasks).to(self.layers[0].weight).repeat_interleave(_ONES_PER_TASK, dim=1)
         w_BE = z_BE * torch.rsqrt(z_BE.square().mean(dim=1, keepdim=True) + 1e-8)
         for layer in self.layers:
             w_BE = F.leaky_relu(layer(w_BE), 0.2)

@@ -1,21 +1,18 @@
-"""A straightforward implementation of the same networks, to measure ours against.
+"""A straightforward implementation of the same networks, for comparison.
 
-It is written from the description of the methods, as one writes it first: no choice is bad, each
-is what a reader of the papers would do and what torch does unless told otherwise. It differs from
-`sparsessp` in the following and in nothing else; networks, crops and predictions are equal (tests).
+It is what a reader of the papers would write first, with torch's defaults. Networks, crops and predictions are equal to
+those of `sparsessp` (tests/test_benchmarks.py). It differs in these points only:
 
-    mixture      RepMode's experts are written out at the full kernel's size, once per layer and call. In
-                 training each sample has a kernel of its own, mixed from them, and is convolved alone:
-                 a batch mixes tasks, and a convolution takes one kernel. In evaluation all windows
-                 show one task, so one kernel is mixed for each batch of windows.
-    layout       contiguous, images and weights: torch's default.
-    precision    float32 on a CPU; on CUDA autocast to 16-bit floats with loss scaling, the usual
-                 mixed precision.
-    optimiser    Adam as torch chooses it for the device.
-    data         a Dataset that reads both files of a field whole for each crop, behind a DataLoader
-                 with worker processes, and pinned memory on CUDA.
-    inference    windows in batches of eight; on the device, in float32, the sum of all windows and, of
-                 the same size, the sum of their weights. Several structures are several predictions.
+    mixture      RepMode's experts are written out at the size of the full kernel, once per layer and call. In
+                 training, each sample of a batch has its own mixed kernel and is convolved separately. In
+                 evaluation, one kernel is mixed for each batch of windows.
+    layout       Contiguous images and weights.
+    precision    float32 on a CPU; on CUDA, float16 autocast with loss scaling.
+    optimiser    Adam with torch's default implementation for the device.
+    data         A Dataset that reads both files of a field of view for each crop, in a DataLoader with worker
+                 processes, and pinned memory on CUDA.
+    inference    Windows in batches of eight, with the weighted sum of all windows and the sum of the weights in
+                 float32 on the device. Several structures are predicted one after the other.
 """
 
 import copy
@@ -47,7 +44,7 @@ _CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 
 
 class OneHot(nn.Module):
-    """The task of each sample, one-hot."""
+    """One-hot task of each sample."""
 
     def __init__(self, tasks: int):
         super().__init__()
@@ -59,7 +56,7 @@ class OneHot(nn.Module):
 
 
 class LoopedMixtureConv(nn.Module):
-    """RepMode's convolution with the weights of ours, sample by sample."""
+    """RepMode's mixture convolution with the weights of ours, sample by sample."""
 
     def __init__(self, mixture: MixtureConv):
         super().__init__()
@@ -67,7 +64,7 @@ class LoopedMixtureConv(nn.Module):
         self.convs, self.pools, self.gate = mixture.convs, mixture.pools, mixture.gate
 
     def experts(self) -> list[Tensor]:
-        """Kernels of all experts, each (co, ci, K ...)."""
+        """Return the kernels of all experts, each (co, ci, K ...)."""
         full = [self._padded(conv) for conv in self.convs]
         for conv, size in zip(self.pools, range(3, self.kernel + 1, 2), strict=True):
             box = conv.new_full([size] * self.n, 1 / size**self.n)
@@ -78,7 +75,7 @@ class LoopedMixtureConv(nn.Module):
         return F.pad(kernel, [(self.kernel - kernel.shape[-1]) // 2] * (2 * self.n))
 
     def forward(self, x_BC: Tensor, code_BT: Tensor) -> Tensor:
-        """Convolve each sample with its kernel; in evaluation all with the first one's."""
+        """Convolve each sample with its kernel; in evaluation, all samples with the kernel of the first."""
         experts = self.experts()
         gates_BEC = self.gate(code_BT).unflatten(1, (-1, self.co)).softmax(1)
         if not self.training:
@@ -94,8 +91,8 @@ class LoopedMixtureConv(nn.Module):
         return _CONVOLVE[self.n](x_BC, kernel_OI, stride=self.stride, padding=self.kernel // 2)
 
 
-def straightforward(network: Network | MultiNetwork) -> Network | MultiNetwork:
-    """Return a copy with the same weights, in contiguous layout and with looped mixtures."""
+def convert(network: Network | MultiNetwork) -> Network | MultiNetwork:
+    """Return a straightforward network with the same weights: contiguous, with looped mixtures."""
     network = copy.deepcopy(network)
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
@@ -104,13 +101,13 @@ def straightforward(network: Network | MultiNetwork) -> Network | MultiNetwork:
             elif isinstance(child, TaskGroups):
                 setattr(module, name, OneHot(child.tasks))
     for weight in network.parameters():
-        # Cloned, for `contiguous()` leaves a weight of one channel or of one tap with channels-last strides.
+        # `contiguous()` would keep channels-last strides where a weight has a single channel or kernel size 1.
         weight.data = weight.data.clone(memory_format=torch.contiguous_format)
     return network
 
 
-class Learner:
-    """Training steps of a network on its device."""
+class Trainer:
+    """Trains a network on its device, step by step."""
 
     def __init__(self, network: Network | MultiNetwork, learning_rate: float):
         self.network = network.train()
@@ -119,7 +116,7 @@ class Learner:
         self.scaler = GradScaler(self.device.type, enabled=self.device.type == "cuda")
 
     def step(self, view: Tensor, target: Tensor, task: Tensor) -> float:
-        """Make one step on a batch, wherever it is, and return its loss."""
+        """Move a batch to the device, take one optimiser step and return the loss."""
         view, target, task = (part.to(self.device, non_blocking=True) for part in (view, target, task))
         self.optimiser.zero_grad()
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
@@ -131,8 +128,8 @@ class Learner:
 
 
 @dataclass(frozen=True)
-class Field:
-    """Where a field of view lies on disk, and what a sample needs to know of it."""
+class FieldOfView:
+    """Files of a field of view, and what a sample holds besides."""
 
     name: str
     structure: str
@@ -143,20 +140,20 @@ class Field:
 
 
 class FieldCrops(Dataset):
-    """Crops, each read from the two files of its field; their order and places are those of `sparsessp.data.crops`.
+    """Crops, each read from two files; their order and positions equal those of `sparsessp.data.crops`.
 
     Args:
         volumes: Folder of the prepared volumes.
-        views: Folder of their sparse views.
-        ratio: Of the views.
+        views: Folder of the sparse views.
+        ratio: Sparsity ratio of the views.
         patch: Shape of a crop.
-        seed: Of orders, places and flips.
+        seed: Seed of order, positions and flips.
     """
 
     def __init__(self, volumes: Path, views: Path, ratio: int, patch: Patch, seed: int):
         self.patch, self.seed = patch, seed
         self.fields = [
-            Field(
+            FieldOfView(
                 row["volume"],
                 row["structure"],
                 views / row["path"],
@@ -168,7 +165,7 @@ class FieldCrops(Dataset):
         ]
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
-        """Return view (1, d, H, W), target (1, D, H, W) and task of crop `index`, counted over all epochs."""
+        """Return view (1, D / r, H, W), target (1, D, H, W) and task of crop `index`, counted over all epochs."""
         epoch, position = divmod(index, len(self.fields))
         field = self.fields[np.random.default_rng([self.seed, epoch]).permutation(len(self.fields))[position]]
         view, target = tifffile.imread(field.view), tifffile.imread(field.target)[field.channel]
@@ -182,7 +179,7 @@ class FieldCrops(Dataset):
 
 
 def loader(crops: FieldCrops, batch: int, batches: int, workers: int = 2) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Return the first batches of views, targets and tasks."""
+    """Return an iterator over the first batches of views, targets and tasks."""
     indices = range(batch * batches)
     return iter(DataLoader(crops, batch, sampler=indices, num_workers=workers, pin_memory=torch.cuda.is_available()))
 
@@ -191,7 +188,7 @@ def loader(crops: FieldCrops, batch: int, batches: int, workers: int = 2) -> Ite
 def predict(
     network: Network | MultiNetwork, view_dHW: np.ndarray, planes: int, task: int, window: int, overlap: float = 0.5
 ) -> np.ndarray:
-    """Predict one structure of a whole volume; arguments and result as of `sparsessp.learning.inference.predict`."""
+    """Predict one structure of a whole volume; arguments and result as in `sparsessp.learning.inference.predict`."""
     network.eval()
     device = next(network.parameters()).device
     r, depth = network.settings.ratio, network.settings.depth
