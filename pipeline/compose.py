@@ -1,7 +1,9 @@
-"""Write params.yaml from conf/, as `dvc exp run -S OVERRIDE` does.
+"""Write params.yaml from pipeline/conf with some settings changed, and keep the change for later runs.
+
+The choice is kept in pipeline/conf/choice.yaml, from which `dvc exp run -S OVERRIDE` starts too; commit both files.
 
 Examples:
-  python -m pipeline.compose                        the committed defaults
+  python -m pipeline.compose                        the defaults
   python -m pipeline.compose ratio=8 scale=smoke    with overrides
   python -m pipeline.compose 'ratio=[2,4,8]'        several ratios
   python -m pipeline.compose --check                check that params.yaml is what conf/ composes
@@ -12,11 +14,10 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.commands import command
-from pipeline.plan.composing import compose
+from pipeline.plan.composing import choose, compose
 from pipeline.plan.params import PARAMS
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.command_line import main
-from sparsessp.support.files import write_text
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -25,10 +26,10 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra override, such as ratio=8")
     parser.add_argument("--check", action="store_true", help="compare with params.yaml instead of writing it")
     options = parser.parse_args(arguments)
-    composed = compose(options.overrides)
     if not options.check:
-        write_text(PARAMS, composed)
+        choose(options.overrides)
         return
+    composed = compose(options.overrides)
     have = PARAMS.read_text(encoding="utf-8") if PARAMS.exists() else ""
     difference = difflib.unified_diff(
         have.splitlines(), composed.splitlines(), str(PARAMS), "composed from pipeline/conf", lineterm=""

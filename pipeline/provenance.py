@@ -19,7 +19,7 @@ PINS = Path("requirements.lock")
 # Those whose version may move a score, then what runs the pipeline.
 PACKAGES = ("torch", "numpy", "scipy", "transformers", "tifffile", "pandas", "dvc")
 # What a run writes itself, and its settings, whose checksum is told, do not make its revision another one.
-_OWN = (":!reports", ":!dvc.lock", f":!{PARAMS}")
+_OWN = (":!reports", ":!dvc.lock", f":!{PARAMS}", ":!pipeline/conf/choice.yaml")
 
 
 def inputs(params: Params) -> dict[str, Inline]:

@@ -133,6 +133,33 @@ def test_local_weights_are_watched_and_a_hub_name_carries_its_revision(weights, 
     assert {run.watch for run in runs.values() if run.backbone != "swin_base"} == {"artifacts/checked"}
 
 
+def test_a_choice_is_kept_until_the_next_and_a_refused_one_changes_nothing(tmp_path):
+    clone = make_clone(tmp_path / "clone")
+
+    def choose(*overrides, ok=True):
+        return sh(clone, sys.executable, "-m", "pipeline.compose", *overrides, ok=ok)
+
+    choose("scale=smoke", "ratio=8", "structures=[dna]", "+data.source.structures=[dna]", "pretrained={vit_base: a/b}")
+    chosen = (clone / PARAMS).read_text()
+    choose("--check")
+    # As `dvc exp run -S seeds=[1]` composes.
+    script = "from pipeline.plan.composing import compose; print(compose(['seeds=[1]']))"
+    later = sh(clone, sys.executable, "-c", script).stdout
+    assert later.strip() == chosen.replace("seeds:\n- 0", "seeds:\n- 1").replace("-r8:", "-r8-s1:").replace(
+        "seed: 0", "seed: 1"
+    ).strip().replace("-r1:", "-r1-s1:")
+    refused = choose("ratio=3", ok=False)
+    assert refused.returncode == 1 and "1, 2, 4, 8" in refused.stderr
+    assert "cannot be kept" in choose("~seeds", ok=False).stderr
+    assert (clone / PARAMS).read_text() == chosen
+    choose("--check")
+    choose()
+    assert (
+        sh(clone, "git", "diff", "--stat", "HEAD", "--", PARAMS, "pipeline/conf").stdout
+        == sh(ROOT, "git", "diff", "--stat", "HEAD", "--", PARAMS, "pipeline/conf").stdout
+    )
+
+
 def test_edited_params_are_refused(tmp_path):
     path = tmp_path / "params.yaml"
     text = compose([])

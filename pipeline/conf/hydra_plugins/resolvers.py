@@ -6,9 +6,11 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 # DVC's own program does not search the folder of dvc.yaml for packages.
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+_ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(_ROOT))
 
 from pipeline.plan.grid import expand, ratios_in_use  # noqa: E402
+from sparsessp.errors import SparseSSPError  # noqa: E402
 
 
 def _plain(node):
@@ -16,6 +18,9 @@ def _plain(node):
 
 
 def _experiments(*choices):
+    if (_ROOT / "dvc.yaml").is_file() and not (Path.cwd() / "dvc.yaml").is_file():
+        # DVC writes params.yaml to the current folder, where no stage reads it.
+        raise SparseSSPError(f"run this in {_ROOT}: in another folder, dvc exp run ignores -S")
     return OmegaConf.create(expand(*map(_plain, choices)))
 
 
