@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from pipeline.paths import FAILURES, LOCKS
+from pipeline.paths import ARTIFACTS, CODE, DURATIONS, FAILURES, LOCKS, PROFILE, REPORTS, RESULTS, RUNS, VOLUMES
+from sparsessp.errors import SparseSSPError
 from sparsessp.support import command_line
 from sparsessp.support.files import write_text
 from sparsessp.support.processes import end_with_parent, exclusive_lock, orphaned
@@ -27,6 +28,20 @@ def clear_failure(*stages: str) -> None:
         (FAILURES / f"{stage}.txt").unlink(missing_ok=True)
 
 
+def _refuse_links(_: Sequence[str]) -> None:
+    """Stop before any work if DVC would refuse the outputs after it.
+
+    Raises:
+        SparseSSPError: A folder of outputs is a symbolic link.
+    """
+    for folder in (ARTIFACTS, RUNS, RESULTS, VOLUMES.parent / "views", CODE, DURATIONS, PROFILE.parent, REPORTS):
+        if folder.is_symlink():
+            raise SparseSSPError(
+                f"{folder} is a symbolic link, which DVC does not accept for outputs; to keep their content on another "
+                "disk, remove the link and move DVC's cache: `dvc cache dir --local FOLDER`"
+            )
+
+
 def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     """Run a stage's script with these arguments; started by hand, without the rules of DVC's stages."""
     stage = os.environ.get("DVC_STAGE")
@@ -36,6 +51,7 @@ def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     if orphaned():
         sys.exit("the DVC that started this stage is gone")
     end_with_parent()
+    command_line.main(_refuse_links, given)
 
     def noted(given: Sequence[str]) -> None:
         reason = FAILURES / f"{stage}.txt"

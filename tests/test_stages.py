@@ -105,6 +105,25 @@ def test_a_failure_is_one_line_and_stays_as_the_reason(tmp_path, raised, said):
     assert not list((tmp_path / "artifacts" / "failures").iterdir())
 
 
+@pytest.mark.parametrize("name", ("artifacts", "artifacts/runs", "reports"))
+def test_outputs_behind_a_symbolic_link_are_refused_before_the_stage_works(tmp_path, name):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    process = stage(tmp_path, "def run(_): Path('trace').touch()")
+    said = process.communicate()[0]
+    assert process.returncode == 1 and said.startswith(f"error: {name} is a symbolic link") and "dvc cache dir" in said
+    assert not (tmp_path / "trace").exists() and not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("module", ("stages.train", "stages.check", "compose"))
+def test_a_python_without_the_packages_says_so_in_one_line(module):
+    # -S leaves out site-packages.
+    done = subprocess.run([sys.executable, "-S", "-m", f"pipeline.{module}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+    assert "pydantic" in done.stderr and ".venv/bin/activate" in done.stderr
+
+
 def test_a_fault_of_the_program_keeps_its_traceback():
     assert command_line.explain(KeyError("x")) is None
     assert command_line.explain(SparseSSPError("x")) == "x"
