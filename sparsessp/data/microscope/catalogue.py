@@ -1,4 +1,4 @@
-"""The typed form of data/synthetic.yaml: what the synthetic microscope is, and what it takes pictures of."""
+"""The typed form of data/synthetic.yaml: the synthetic microscope, its cells and its datasets."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -6,21 +6,21 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sparsessp.config import Settings
-from sparsessp.data.microscope.scene import PARTS
+from sparsessp.data.microscope.scene import INGREDIENTS
 from sparsessp.structures import KEYS
 from sparsessp.support.yaml_files import Micrometres, Vector, as_tuple, read_catalogue
 
 
 def _large_enough(shape: tuple[int, ...]) -> tuple[int, ...]:
     if any(side < least for side, least in zip(shape, (16, 32, 32), strict=True)):
-        raise ValueError("a field has at least 16 planes, 32 rows and 32 columns")
+        raise ValueError("allowed: at least 16 planes, 32 rows and 32 columns")
     return shape
 
 
-def _known_parts(contrast: dict[str, float]) -> dict[str, float]:
-    for part in contrast:
-        if part not in PARTS:
-            raise ValueError(f"unknown part {part!r}; allowed: {', '.join(PARTS)}")
+def _known_ingredients(contrast: dict[str, float]) -> dict[str, float]:
+    for ingredient in contrast:
+        if ingredient not in INGREDIENTS:
+            raise ValueError(f"unknown ingredient {ingredient!r}; allowed: {', '.join(INGREDIENTS)}")
     return contrast
 
 
@@ -35,19 +35,19 @@ def _all_structures(values: dict[str, float]) -> dict[str, float]:
 
 
 Shape = Annotated[tuple[int, int, int], BeforeValidator(as_tuple), AfterValidator(_large_enough)]
-Contrast = Annotated[dict[str, float], AfterValidator(_known_parts)]
+Contrast = Annotated[dict[str, float], AfterValidator(_known_ingredients)]
 Ceiling = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Brightfield(Settings):
     """The transmitted-light microscope."""
 
-    numerical_aperture: float = Field(gt=0, description="of the objective, no unit")
-    condenser_aperture: float = Field(gt=0, description="of the condenser, no unit; below 1.0 is air")
-    wavelength_um: Micrometres = Field(description="of the light in vacuum, um")
-    medium_index: float = Field(gt=1, description="refractive index of the medium, no unit")
-    electrons: float = Field(gt=0, description="mean camera signal per voxel, electrons; sets the photon noise")
-    unevenness: float = Field(ge=0, lt=0.2, description="typical variation of the illumination, fraction")
+    numerical_aperture: float = Field(gt=0, description="Numerical aperture of the objective")
+    condenser_aperture: float = Field(gt=0, description="Numerical aperture of the condenser; below 1.0 in air")
+    wavelength_um: Micrometres = Field(description="Wavelength in vacuum, um")
+    medium_index: float = Field(gt=1, description="Refractive index of the medium")
+    electrons: float = Field(gt=0, description="Mean camera signal per voxel, electrons; sets the photon noise")
+    unevenness: float = Field(ge=0, lt=0.2, description="Typical variation of the illumination over the field, as a fraction")
 
     @model_validator(mode="after")
     def _bright(self) -> Self:
@@ -63,34 +63,33 @@ class Brightfield(Settings):
 class Fluorescence(Settings):
     """The confocal microscope."""
 
-    psf_um: Vector = Field(description="standard deviations (z, y, x) of the Gaussian point spread function, um")
-    background: float = Field(gt=0, description="photons per voxel from elsewhere")
-    read_noise: float = Field(ge=0, description="standard deviation of the read-out, photons")
+    psf_um: Vector = Field(description="Standard deviations (z, y, x) of the Gaussian point spread function, um")
+    background: float = Field(gt=0, description="Background, photons per voxel")
+    read_noise: float = Field(ge=0, description="Standard deviation of the read noise, photons")
     ceiling: Annotated[dict[str, Ceiling], AfterValidator(_all_structures)] = Field(
-        description="of each structure: the R2 of a perfect prediction, set by the photon noise; no unit"
+        description="R2 of a perfect prediction of each structure, which photon noise limits"
     )
 
 
 class Size(Settings):
-    """A named data set."""
+    """A named dataset."""
 
-    volumes: int = Field(ge=1, description="volumes of each structure")
-    shape: Shape = Field(description="planes, rows and columns of a volume as recorded, voxels")
-    binning: int = Field(
-        default=1, ge=1, description="simulated voxels to the edge of a recorded one, and to a step of the stage"
-    )
+    volumes: int = Field(ge=1, description="Volumes of each structure")
+    shape: Shape = Field(description="Planes, rows and columns of a recorded volume")
+    binning: int = Field(default=1, ge=1, description="Simulated voxels per edge of a camera pixel")
 
 
 class Catalogue(Settings):
     """All of data/synthetic.yaml."""
 
-    seed: int = Field(ge=0, description="of all scenes and all noise")
-    voxel_um: Micrometres = Field(description="edge of the cubic voxels, um")
+    seed: int = Field(ge=0, description="Random seed of all scenes and all noise")
+    voxel_um: Micrometres = Field(description="Edge of the simulated cubic voxels and distance of the planes, um")
+    focus_range_um: float = Field(ge=0, description="Largest distance of a stack's middle from the cells' middle, um")
     brightfield: Brightfield
     fluorescence: Fluorescence
-    refractive_index: Contrast = Field(description="of each part minus its surroundings, no unit")
-    absorption: Contrast = Field(description="imaginary part of the refractive index of each part, no unit")
-    sizes: dict[str, Size] = Field(min_length=1, description="the data sets by name")
+    refractive_index: Contrast = Field(description="Refractive index of each ingredient minus its surroundings")
+    absorption: Contrast = Field(description="Imaginary part of the refractive index of each ingredient")
+    sizes: dict[str, Size] = Field(min_length=1, description="Datasets by name")
 
 
 def load_catalogue(path: Path) -> Catalogue:

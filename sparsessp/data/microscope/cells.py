@@ -1,7 +1,7 @@
 """Where the cells of a field are: their borders, surfaces and nuclei.
 
-A monolayer of hiPSC-like cells: neighbouring columns about 10 um wide and 9.6 um high, with the
-glass below the first plane. Shapes: D planes, H rows, W columns; N cells, P points; the last axis 3
+A monolayer of hiPSC-like cells: neighbouring columns about 10 um wide and 9.6 um high, halfway up
+the field. Shapes: D planes, H rows, W columns; N cells, P points; the last axis 3
 is (z, y, x). Lengths in micrometres; distances are signed, negative inside.
 """
 
@@ -15,7 +15,7 @@ from sparsessp.data.microscope.field import Field
 from sparsessp.data.microscope.shapes import inside, ridge
 
 _PITCH = 10.4  # between cell centres
-_BOTTOM, _HEIGHT = 1.74, 9.6  # mean height of the glass side above plane 0, and of a cell
+_HEIGHT = 9.6  # mean, of a cell
 
 
 class Cells:
@@ -27,6 +27,7 @@ class Cells:
 
     def __init__(self, field: Field):
         self._field = field
+        self._bottom = (field.shape[0] * field.voxel[0] - _HEIGHT) / 2  # mean height of the glass side
 
     @cached_property
     def centres(self) -> np.ndarray:
@@ -76,7 +77,7 @@ class Cells:
     def surfaces(self) -> tuple[np.ndarray, np.ndarray]:
         """Heights (H, W) of the glass side and of the free side, which dips at the borders."""
         field, rng = self._field, self._field.rng("relief")
-        bottom = _BOTTOM + 0.17 * field.noise(rng, 2.9, axes=2)
+        bottom = self._bottom + 0.17 * field.noise(rng, 2.9, axes=2)
         height = rng.normal(_HEIGHT, 0.7, len(self.centres)).astype(np.float32)
         rounded = ndimage.gaussian_filter(height[self.owner], 1.16 / field.voxel[1:])
         dip = 0.87 * ridge(self.border, 1.02)
@@ -111,7 +112,7 @@ class Cells:
     def nuclei(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Centre (N, 3), half axes (N, 3) and direction (N,) of the ellipsoid in each cell."""
         rng, n = self._field.rng("nuclei"), len(self.centres)
-        z = rng.normal(_BOTTOM + 0.43 * _HEIGHT, 0.35, n)
+        z = rng.normal(self._bottom + 0.43 * _HEIGHT, 0.35, n)
         centre = np.column_stack([z, self.centres + rng.normal(0, 0.58, (n, 2))])
         return centre, rng.normal([2.76, 3.9, 3.5], [0.23, 0.35, 0.35], (n, 3)), rng.uniform(0, np.pi, n)
 

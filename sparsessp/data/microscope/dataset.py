@@ -1,10 +1,11 @@
-"""Make a named data set of the synthetic microscope: prepared volumes and their manifest.
+"""Make a named dataset of the synthetic microscope: prepared volumes and their manifest.
 
-One scene gives one sample, its brightfield and the fluorescence of one structure, as a real
-microscope gives: every image is labelled in part.
+One scene gives one volume, its brightfield and the fluorescence of one structure, as on a real
+microscope: every image is partially labelled.
 """
 
 import csv
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +27,9 @@ from sparsessp.structures import STRUCTURES, structure
 from sparsessp.support.files import atomic_write, sha256
 from sparsessp.support.processes import end_with_parent
 
-__all__ = ["Catalogue", "Sample", "Size", "acquire", "load_catalogue", "take"]
+__all__ = ["Acquisition", "Catalogue", "Size", "acquire", "load_catalogue", "take"]
+
+_ROOM_UM = 13.0  # height of a scene that holds whole cells
 
 COLUMNS = (
     "volume",
@@ -49,47 +52,56 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One scene through the microscope, as taken.
+class Acquisition:
+    """One scene as the microscope recorded it.
 
     Attributes:
         light: (D, H, W), brightfield in units of its mean.
         target: (D, H, W), fluorescence in photons.
         ceiling: R2 of a perfect prediction of `target`.
         scene: Number of the scene, unique over structures.
+        first: Plane of the scene at which the stack starts.
     """
 
     light: np.ndarray
     target: np.ndarray
     ceiling: float
     scene: int
+    first: int
 
 
-def take(catalogue: Catalogue, size: Size, key: str, number: int) -> Sample:
-    """Take the picture of the `number`-th scene of the structure `key`, as volumes of `size` are taken."""
+def take(catalogue: Catalogue, size: Size, key: str, number: int) -> Acquisition:
+    """Take the image of the `number`-th scene of the structure `key`, as volumes of `size` are taken."""
     scene_number = number * len(STRUCTURES) + structure(key).task
-    depth, height, width = (n * size.binning for n in size.shape)
-    scene = Scene((catalogue.seed, scene_number), (depth, height, width), catalogue.voxel_um)
-    index = scene.weigh(catalogue.refractive_index)
-    absorption = scene.weigh(catalogue.absorption)
+    planes, (height, width) = size.shape[0], (n * size.binning for n in size.shape[1:])
+    reach = math.ceil(catalogue.focus_range_um / catalogue.voxel_um)
+    room = max(planes + 2 * reach, math.ceil(_ROOM_UM / catalogue.voxel_um))
+    scene = Scene((catalogue.seed, scene_number), (room, height, width), catalogue.voxel_um)
+    density = scene.density(key)
+    first = _focus(scene.field.rng("focus"), density.mean(axis=(1, 2)), planes, reach)
+    stack = slice(first, first + planes)
+    index, absorption = (scene.weigh(contrast) for contrast in (catalogue.refractive_index, catalogue.absorption))
     light = brightfield(
-        scene.field.rng("camera"),
-        index,
-        absorption,
-        catalogue.voxel_um,
-        catalogue.brightfield,
-        size.binning,
+        scene.field.rng("camera"), index, absorption, catalogue.voxel_um, catalogue.brightfield, stack, size.binning
     )
     optics = catalogue.fluorescence
     target, ceiling = fluorescence(
-        scene.field.rng("detector"),
-        scene.density(key),
-        optics.ceiling[key],
-        catalogue.voxel_um,
-        optics,
-        size.binning,
+        scene.field.rng("detector"), density, optics.ceiling[key], catalogue.voxel_um, optics, stack, size.binning
     )
-    return Sample(light, target, ceiling, scene_number)
+    return Acquisition(light, target, ceiling, scene_number, first)
+
+
+def _focus(rng: np.random.Generator, brightness: np.ndarray, planes: int, reach: int) -> int:
+    """Draw the first plane of a stack: its middle within `reach` of the scene's, the brightest plane in it.
+
+    Focus varies from scene to scene, so that depth alone does not predict fluorescence; but nobody records a stack
+    without the labelled structure.
+    """
+    middle, brightest = (len(brightness) - planes) // 2, int(brightness.argmax())
+    lowest, highest = max(middle - reach, brightest - planes + 1), min(middle + reach, brightest)
+    if lowest > highest:  # out of reach: the brightest plane becomes the last or the first
+        return lowest if brightest > middle else highest
+    return int(rng.integers(lowest, highest + 1))
 
 
 def acquire(
@@ -100,16 +112,16 @@ def acquire(
     workers: int | None = None,
     progress: bool = True,
 ) -> None:
-    """Make all volumes of a named data set.
+    """Make all volumes of a named dataset.
 
     Writes `out/<structure>/<volume>.ome.tiff`, both channels z-scored over the whole volume, and at
-    last `out/manifest.csv`: if it is there, everything it lists is whole. The bytes depend on the
+    last `out/manifest.csv`: if it exists, everything it lists is complete. The bytes depend on the
     catalogue alone: not on `workers`, nor on which other structures are listed.
 
     Args:
-        catalogue: The microscope and its data sets.
-        size: Name of a data set in the catalogue.
-        structures: Keys of the structures to show.
+        catalogue: The microscope and its datasets.
+        size: Name of a dataset in the catalogue.
+        structures: Keys of the structures to label.
         out: Folder to write to.
         workers: Processes, each on one core; all cores by default.
         progress: Show a bar.
@@ -128,7 +140,7 @@ def acquire(
     jobs = [(key, number) for key in keys for number in range(catalogue.sizes[size].volumes)]
     out.mkdir(parents=True, exist_ok=True)
     manifest = out / "manifest.csv"
-    manifest.unlink(missing_ok=True)  # it would vouch for volumes that are about to change
+    manifest.unlink(missing_ok=True)  # it would list volumes that are about to change
     work = _run(partial(_write, catalogue, size, out), jobs, min(workers, len(jobs)))
     rows = list(tqdm(work, total=len(jobs), desc=f"synthetic {size}", unit="volume", disable=not progress))
     with atomic_write(manifest) as partial_file, partial_file.open("w", newline="", encoding="utf-8") as file:
@@ -150,7 +162,7 @@ def _run(
             yield from pool.map(function, jobs)
         except BrokenProcessPool:
             raise SparseSSPError(
-                f"a worker process died, perhaps for want of memory; try fewer workers than {workers}"
+                f"a worker process died, perhaps because memory ran out; try fewer workers than {workers}"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
@@ -161,25 +173,26 @@ def _write(catalogue: Catalogue, size: str, out: Path, job: tuple[str, int]) -> 
     key, number = job
     name = f"{key}_{number:03d}"
     path = out / key / f"{name}.ome.tiff"
-    sample = take(catalogue, catalogue.sizes[size], key, number)
-    light, light_mean, light_std = zscore(sample.light, f"{name}, {TRANSMITTED_LIGHT}")
-    target, target_mean, target_std = zscore(sample.target, f"{name}, {key}")
-    voxel = (catalogue.voxel_um * catalogue.sizes[size].binning,) * 3
+    taken = take(catalogue, catalogue.sizes[size], key, number)
+    light, light_mean, light_std = zscore(taken.light, f"{name}, {TRANSMITTED_LIGHT}")
+    target, target_mean, target_std = zscore(taken.target, f"{name}, {key}")
+    pixel = catalogue.voxel_um * catalogue.sizes[size].binning
+    voxel = (catalogue.voxel_um, pixel, pixel)
     measured = {
         "light_mean": f"{light_mean:.6g}",
         "light_std": f"{light_std:.6g}",
         "target_mean": f"{target_mean:.6g}",
         "target_std": f"{target_std:.6g}",
-        "ceiling": f"{sample.ceiling:.6g}",
+        "ceiling": f"{taken.ceiling:.6g}",
     }
-    notes = {"source": "synthetic", "seed": str(catalogue.seed), "scene": str(sample.scene), **measured}
+    notes = {"source": "synthetic", "seed": str(catalogue.seed), "scene": str(taken.scene), **measured}
     write_volume(path, Volume(np.stack([light, target]), (TRANSMITTED_LIGHT, key), voxel, notes))
     planes, height, width = (str(n) for n in target.shape)
     return {
         "volume": name,
         "structure": key,
         "path": path.relative_to(out).as_posix(),
-        "plate": f"scene{sample.scene}",
+        "plate": f"scene{taken.scene}",
         "planes": planes,
         "height": height,
         "width": width,

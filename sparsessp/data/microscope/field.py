@@ -1,4 +1,4 @@
-"""A field of view: its voxels, its random streams, and how things are drawn on it.
+"""The space a scene is drawn in: its voxels, its random streams, and how shapes are drawn.
 
 Shapes: D planes, H rows, W columns; P points; the last axis 3 is (z, y, x). Lengths in micrometres.
 """
@@ -8,9 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-_HEIGHT = 13.0  # room for the highest cell, um
-
-# A random stream is known by its place here: append, never reorder.
+# A random stream is identified by its position here: append, never reorder.
 _STREAMS = (
     "cells",
     "outline",
@@ -29,40 +27,36 @@ _STREAMS = (
     "microtubules",
     "camera",
     "detector",
+    "focus",
 )
 
 
 class Field:
-    """The box of voxels that a scene is drawn in.
-
-    A box less than 13 um high holds the same cells squeezed to fit, so that even 16 planes show
-    the basal bundles and the apical junctions: its planes are further apart in the cells' own
-    micrometres, in which everything here is given.
+    """The box of cubic voxels that a scene is drawn in.
 
     Attributes:
         shape: (D, H, W).
-        voxel: Distances (z, y, x) between neighbouring voxels.
+        voxel: Voxel edge (z, y, x).
         z: Heights of the planes, (D, 1, 1).
-        y: Places of the rows, (H, 1).
-        x: Places of the columns, (1, W).
+        y: Positions of the rows, (H, 1).
+        x: Positions of the columns, (1, W).
     """
 
     def __init__(self, seed: Sequence[int], shape: tuple[int, int, int], voxel_um: float):
         """Lay out the voxels.
 
         Args:
-            seed: Non-negative numbers that identify the scene.
+            seed: Non-negative integers that identify the scene.
             shape: (D, H, W).
             voxel_um: Edge of the cubic voxels.
         """
         self._seed, self.shape = tuple(seed), shape
-        squeeze = max(1.0, _HEIGHT / (shape[0] * voxel_um))
-        self.voxel = np.array([voxel_um * squeeze, voxel_um, voxel_um])
+        self.voxel = np.full(3, voxel_um)
         z, y, x = (np.arange(n, dtype=np.float32) * np.float32(v) for n, v in zip(shape, self.voxel, strict=True))
         self.z, self.y, self.x = z[:, None, None], y[:, None], x[None, :]
 
     def rng(self, stream: str) -> np.random.Generator:
-        """Return a fresh generator of one ingredient's own stream."""
+        """Return a fresh generator of an ingredient's random stream."""
         return np.random.default_rng([*self._seed, _STREAMS.index(stream)])
 
     def noise(self, rng: np.random.Generator, scale: float, axes: int = 3) -> np.ndarray:

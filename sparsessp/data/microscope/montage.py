@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sparsessp.data.microscope.dataset import Catalogue, Sample, Size, load_catalogue, take
+from sparsessp.data.microscope.dataset import Acquisition, Catalogue, Size, load_catalogue, take
 from sparsessp.structures import STRUCTURES
 
 CATALOGUE = Path(__file__).parents[3] / "data" / "synthetic.yaml"
@@ -24,18 +24,18 @@ def _grey(image: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip((image - low) / (high - low), 0, 1)
 
 
-def _panels(sample: Sample) -> np.ndarray:
+def _panels(taken: Acquisition) -> np.ndarray:
     """Five panels side by side: brightfield below, in and above focus, fluorescence, x-z of both."""
-    brightness = sample.target.var(axis=(1, 2), dtype=np.float64)
+    brightness = taken.target.var(axis=(1, 2), dtype=np.float64)
     weight = (brightness - brightness.min()) ** 4  # finds a flat structure, and the middle of a tall one
     focus = round(float((np.arange(_PLANES) * weight).sum() / weight.sum()))
-    row = int(sample.target.var(axis=(0, 2)).argmax())
-    dark, bright = np.percentile(sample.target[focus], (20, 99.6))
-    bright = max(bright, 0.4 * sample.target[focus].max())  # rare puncta stand out from the noise
+    row = int(taken.target.var(axis=(0, 2)).argmax())
+    dark, bright = np.percentile(taken.target[focus], (20, 99.6))
+    bright = max(bright, 0.4 * taken.target[focus].max())  # rare puncta stand out from the noise
     planes = np.clip([focus - _DEFOCUS, focus, focus + _DEFOCUS], 0, _PLANES - 1)
-    images = [_grey(sample.light[plane], *_LIGHT) for plane in planes]
-    images.append(_grey(sample.target[focus], dark, bright))
-    sections = _grey(sample.light[::-1, row], *_LIGHT), _grey(sample.target[::-1, row], dark, bright)
+    images = [_grey(taken.light[plane], *_LIGHT) for plane in planes]
+    images.append(_grey(taken.target[focus], dark, bright))
+    sections = _grey(taken.light[::-1, row], *_LIGHT), _grey(taken.target[::-1, row], dark, bright)
     images.append(np.concatenate(sections))
     return np.hstack([np.pad(image, ((0, _GAP), (0, _GAP)), constant_values=1) for image in images])
 

@@ -14,6 +14,7 @@ from sparsessp.errors import SparseSSPError
 _SOURCES = 17  # condenser points across its diameter: fewer show as a raster far from focus
 _RADII = 1024  # samples of a transfer function along its radius
 _MARGIN_UM = 4.0  # what lies beyond the field's sides still throws fringes into it
+ALL_PLANES = slice(None)
 
 
 @lru_cache(maxsize=2)
@@ -104,15 +105,14 @@ def brightfield_image(index: np.ndarray, absorption: np.ndarray, voxel_um: float
 
 
 def record(image: np.ndarray, binning: int) -> np.ndarray:
-    """Image as the camera samples it: pixels of binning x binning voxels, every binning-th plane.
+    """Image as the camera samples it: pixels of binning x binning voxels.
 
     Args:
-        image: (D, H, W), with D, H and W multiples of `binning`.
-        binning: Voxels to a pixel's edge and to a step of the stage.
+        image: (D, H, W), with H and W divisible by `binning`.
+        binning: Voxels per edge of a pixel.
     """
-    planes = image[::binning]
-    depth, height, width = planes.shape
-    blocks = planes.reshape(depth, height // binning, binning, width // binning, binning)
+    depth, height, width = image.shape
+    blocks = image.reshape(depth, height // binning, binning, width // binning, binning)
     return blocks.mean(axis=(2, 4))
 
 
@@ -122,6 +122,7 @@ def brightfield(
     absorption: np.ndarray,
     voxel_um: float,
     optics: Brightfield,
+    stack: slice = ALL_PLANES,
     binning: int = 1,
 ) -> np.ndarray:
     """Brightfield stack as the camera takes it: uneven light and photon noise; mean about 1.
@@ -132,9 +133,10 @@ def brightfield(
         absorption: (D, H, W), imaginary part of the refractive index.
         voxel_um: Edge of the cubic voxels.
         optics: The microscope.
+        stack: Planes of the scene that are imaged; the others are out of focus, and refract all the same.
         binning: See `record`.
     """
-    image = record(brightfield_image(index, absorption, voxel_um, optics), binning)
+    image = record(brightfield_image(index, absorption, voxel_um, optics)[stack], binning)
     zoom = tuple(side / 3 for side in image.shape[1:])
     shading = ndimage.zoom(rng.standard_normal((3, 3)), zoom, order=2)
     light = 1 + optics.unevenness * (shading - shading.mean())
@@ -166,11 +168,12 @@ def fluorescence(
     ceiling: float,
     voxel_um: float,
     optics: Fluorescence,
+    stack: slice = ALL_PLANES,
     binning: int = 1,
 ) -> tuple[np.ndarray, float]:
     """Confocal stack of one label.
 
-    The photon budget is solved on this very scene, so the catalogue alone decides it, and the unit
+    The photon budget is solved for this very stack, so the catalogue alone decides it, and the unit
     of `density` does not matter.
 
     Args:
@@ -179,6 +182,7 @@ def fluorescence(
         ceiling: R2 wanted of a perfect prediction.
         voxel_um: Edge of the cubic voxels.
         optics: The microscope.
+        stack: Planes of the scene that are imaged.
         binning: See `record`; the photon budget holds for the recorded voxels.
 
     Returns:
@@ -186,7 +190,7 @@ def fluorescence(
         variance with noise.
     """
     blurred = ndimage.gaussian_filter(density, [sigma / voxel_um for sigma in optics.psf_um])
-    image = record(blurred, binning)
+    image = record(blurred[stack], binning)
     clean = image * photon_budget(image, ceiling, optics) + optics.background
     noisy = rng.poisson(clean) + optics.read_noise * rng.standard_normal(clean.shape)
     return noisy.astype(np.float32), float(clean.var(dtype=np.float64) / noisy.var())

@@ -2,7 +2,7 @@
 
 Shapes: D planes, H rows, W columns; N cells, P points; the last axis 3 is (z, y, x). Lengths in
 micrometres. Each ingredient has its own random stream and is drawn on first use: a scene draws no
-more than its picture needs, and what is left out changes nothing else.
+more than its image needs, and what is left out changes nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from sparsessp.structures import structure
 
 # Everything that can carry refractive index or absorption; each is a property of Scene with values
 # of 0 to about 1 (the two textures: mean about 0).
-PARTS = (
+INGREDIENTS = (
     "cell_body",
     "dry_mass_texture",
     "granules",
@@ -45,25 +45,25 @@ class Scene:
         """Prepare a scene; nothing is drawn yet.
 
         Args:
-            seed: Non-negative numbers that identify the scene.
-            shape: (D, H, W), at least (16, 32, 32).
+            seed: Non-negative integers that identify the scene.
+            shape: (D, H, W), at least 13 um high to hold whole cells, and at least 32 rows and columns.
             voxel_um: Edge of the cubic voxels.
         """
         self.field = Field(seed, shape, voxel_um)
         self.cells = Cells(self.field)
 
     def weigh(self, contrast: Mapping[str, float]) -> np.ndarray:
-        """Sum the parts, each times its contrast: the refractive index or absorption, (D, H, W).
+        """Sum the ingredients, each times its contrast: the refractive index or absorption, (D, H, W).
 
         Raises:
-            SparseSSPError: There is no such part.
+            SparseSSPError: An ingredient is unknown.
         """
         total = np.zeros(self.field.shape, np.float32)
-        for part, weight in contrast.items():
-            if part not in PARTS:
-                raise SparseSSPError(f"part {part!r} is unknown; allowed: {', '.join(PARTS)}")
+        for ingredient, weight in contrast.items():
+            if ingredient not in INGREDIENTS:
+                raise SparseSSPError(f"ingredient {ingredient!r} is unknown; allowed: {', '.join(INGREDIENTS)}")
             if weight:
-                total += np.float32(weight) * getattr(self, part)
+                total += np.float32(weight) * getattr(self, ingredient)
         return total
 
     def density(self, key: str) -> np.ndarray:
@@ -86,14 +86,14 @@ class Scene:
                 return self.nucleolus + 0.05 * self.nucleus
             case "tight_junction":
                 return ridge(self.cells.border, 0.174) * ridge(self.cells.below_top - 1.0, 0.32)
-            case part:
-                return getattr(self, part)
+            case ingredient:
+                return getattr(self, ingredient)
 
     # The cell as a whole.
 
     @property
     def cell_body(self) -> np.ndarray:
-        """All that is not medium."""
+        """Everything but the medium."""
         return self.cells.body
 
     @cached_property
@@ -195,7 +195,7 @@ class Scene:
 
     @cached_property
     def golgi_apparatus(self) -> np.ndarray:
-        """One cloud of short ribbons beside each nucleus, redrawn until some of it is in view."""
+        """One cloud of short ribbons next to each nucleus, redrawn until some of it is in view."""
         rng, (centre, radius, _) = self.field.rng("golgi_apparatus"), self.cells.nuclei
         owner = np.repeat(self.cells.in_view, 17)
         while True:
@@ -232,7 +232,7 @@ class Scene:
         points = self._basal_walk("actin_fibres", 16, 35, wobble=0.05, height=(0.09, 0.58))
         return self.field.tubes(points, _STEP, radius=0.145)
 
-    # Walks. All take the generator of the part that they belong to.
+    # Walks. All take the generator of the ingredient that they belong to.
 
     def _scattered(
         self, rng: np.random.Generator, mean: int, spread: tuple[float, ...]
