@@ -273,16 +273,6 @@ class TrainingSettings(Settings):
         default="auto",
         description="Crops per forward and backward pass, fewer need less memory; auto: as many as fit on the GPU",
     )
-    checkpointing: bool = Field(
-        default=False, description="Recomputation of features in the backward pass: less memory, more time"
-    )
-    compile: bool = Field(default=False, description="torch.compile for the network, where a compiler is installed")
-    patch: Positive = Field(default=128, description="Rows and columns of a crop")
-    learning_rate: float = Field(default=1.0e-4, gt=0, description="Peak learning rate of Adam")
-    beta2: float = Field(default=0.999, gt=0, lt=1, description="Decay rate beta2 of Adam's squared gradients")
-    gradient_clip: float = Field(
-        default=0.0, ge=0, description="Largest norm of the gradient, longer ones are scaled down; 0: no limit"
-    )
     checkpointing: bool = Field(default=False, description="Activation checkpointing: less memory, more time")
     compile: bool = Field(default=False, description="Compilation with torch.compile where a compiler is installed")
     patch: Positive = Field(default=128, description="Rows and columns of a crop")
@@ -295,6 +285,10 @@ class TrainingSettings(Settings):
     validate_every: Positive = Field(default=20, description="Epochs between validations")
     flip: str = Field(
         default="zyx", pattern="^z?y?x?$", description="Axes flipped at random, each with probability 0.5"
+    )
+    crop_z: Literal["any", "windows"] = Field(
+        default="any",
+        description="First planes of crops: any imaged plane (the paper), or only those of inference windows",
     )
 
     @model_validator(mode="after")

@@ -10,7 +10,8 @@ from torch import nn
 from sparsessp.config import METHODS, NetworkSettings
 from sparsessp.data.crops import Crops, Patch, Pool, cut, place
 from sparsessp.data.samples import Sample
-from sparsessp.learning.inference import gaussian, predict, starts
+from sparsessp.data.windows import imaged_starts, window_starts
+from sparsessp.learning.inference import gaussian, predict
 from sparsessp.learning.window_sampling import planes_read, window_sampled
 from sparsessp.networks.network import build
 
@@ -44,6 +45,21 @@ def test_imaged_planes_stand_where_inference_puts_them(ratio, planes, seed, midd
 def test_both_directions_of_z_occur():
     crops = [crop(ramp(48, 4), Patch(16, 8, "z"), np.random.default_rng(i))[1][:, 0, 0] for i in range(30)]
     assert {float(np.sign(c[1] - c[0])) for c in crops} == {1.0, -1.0}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from((1, 2, 4, 8)), st.integers(16, 50), st.sampled_from((0.25, 0.5)), st.booleans())
+def test_crops_can_keep_to_the_planes_at_which_windows_start(ratio, planes, overlap, middle):
+    sample = ramp(planes, ratio, ratio // 2 if middle else 0)
+    patch, rng = Patch(16, 8, "zyx", overlap), np.random.default_rng(planes)
+    starts = {place(sample, patch, rng).view[0] for _ in range(100)}
+    windows = imaged_starts(planes, 16, ratio, overlap)
+    assert starts <= set(windows)
+    # Every window that ends within the volume is trained on.
+    assert starts >= {j for j in windows if j * ratio + 16 <= planes and j <= len(sample.view_dHW) - 16 // ratio}
+    # The network sees no other windows: at any imaged plane there would be more.
+    anywhere = {place(sample, Patch(16, 8, "zyx"), rng).view[0] for _ in range(200)}
+    assert starts <= anywhere
 
 
 def test_an_epoch_visits_each_sample_once_and_is_a_function_of_its_numbers(samples):
@@ -111,12 +127,11 @@ def test_window_sampling_reads_the_planes_that_the_released_code_read(planes, re
 
 
 @settings(deadline=None)
-@given(st.integers(1, 200), st.integers(1, 64), st.integers(1, 64))
-def test_windows_cover_the_axis(length, window, step):
-    step = min(step, window)
-    begin = starts(length, window, step)
+@given(st.integers(1, 200), st.integers(1, 64), st.floats(0, 0.99))
+def test_windows_cover_the_axis(length, window, overlap):
+    begin = window_starts(length, window, overlap)
     assert begin[0] == 0 and begin[-1] == max(length - window, 0)
-    assert all(0 < b - a <= step for a, b in zip(begin, begin[1:], strict=False))
+    assert all(0 < b - a <= max(1, window * (1 - overlap)) for a, b in zip(begin, begin[1:], strict=False))
 
 
 @pytest.mark.parametrize("size", (1, 8, 32, 128))

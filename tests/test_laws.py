@@ -16,8 +16,9 @@ from sparsessp.config import METHODS, RATIOS, TOPOLOGIES, ExperimentSettings
 from sparsessp.data.crops import Crops, Patch
 from sparsessp.data.splits import PARTS, split
 from sparsessp.data.volumes import sparse_view, zscore
+from sparsessp.data.windows import window_starts
 from sparsessp.errors import SparseSSPError
-from sparsessp.learning.inference import gaussian, starts
+from sparsessp.learning.inference import gaussian
 from sparsessp.learning.metrics import delta_imp, plane_errors, score
 from sparsessp.networks.projection import fold, unfold
 
@@ -47,12 +48,11 @@ def test_zscore_forgets_scale_and_offset(stack, scale, offset):
 
 
 @LAW
-@given(st.integers(1, 300), st.integers(1, 64), st.integers(1, 64))
-def test_windows_lie_inside_cover_everything_and_leave_no_weight_at_zero(length, window, step):
-    step = min(step, window)
+@given(st.integers(1, 300), st.integers(1, 64), st.floats(0, 0.99))
+def test_windows_lie_inside_cover_everything_and_leave_no_weight_at_zero(length, window, overlap):
     length = max(length, window)
     weight = np.zeros(length)
-    for first in starts(length, window, step):
+    for first in window_starts(length, window, overlap):
         assert 0 <= first <= length - window
         weight[first : first + window] += gaussian(window)
     assert (weight > 0).all()

@@ -15,8 +15,8 @@ from sparsessp.costs.counted import meta_network, parameters
 from sparsessp.data.allencell import catalogue as allencell
 from sparsessp.data.microscope import catalogue as microscope
 from sparsessp.data.splits import DNA_VOLUMES, PARTS, counts
+from sparsessp.data.windows import imaged_starts, window_starts
 from sparsessp.errors import SparseSSPError
-from sparsessp.learning.inference import starts
 from sparsessp.networks.method import load_method
 from sparsessp.structures import structure
 
@@ -92,14 +92,11 @@ def runs(params: Params, data: Amount) -> pd.DataFrame:
     """
     training, inference, depth = params.scale.training, params.scale.inference, params.scale.network.depth
     sizes = [max(n, window) for n, window in zip(data.shape, (depth, inference.window, inference.window), strict=True)]
-    step = max(1, int(inference.window * (1 - inference.overlap)))
     lines = []
     for name, run in params.experiments.items():
         settings = network_settings(params, run)
-        # As inference.py places its windows: in z in units of imaged planes.
-        block = depth // run.ratio
-        along_z = starts(-(-sizes[0] // run.ratio), block, max(1, int(block * (1 - inference.overlap))))
-        windows = len(along_z) * prod(len(starts(n, inference.window, step)) for n in sizes[1:])
+        along_z = imaged_starts(sizes[0], depth, run.ratio, inference.overlap)
+        windows = len(along_z) * prod(len(window_starts(n, inference.window, inference.overlap)) for n in sizes[1:])
         crops = _FORWARD * windows * (inference.window / training.patch) ** 2  # of one volume, in crops of a step
         alone = load_method(settings).per_structure
         groups = [{key: data.volumes[key]} for key in data.volumes] if alone else [data.volumes]

@@ -1,7 +1,7 @@
 """Random patches and flips (section 4.1), each a pure function of (seed, epoch, position).
 
-Crops follow the sparse grid: the imaged planes of a crop stand where they stand in every inference
-window, flipped or not, so that the network never meets another alignment of view and target.
+Crops follow the sparse grid: the imaged planes of a crop are where they are in every inference
+window, flipped or not, so that the network never sees another alignment of view and target.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sparsessp.data.samples import Sample
+from sparsessp.data.windows import imaged_starts
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Patch:
         depth: Planes, a multiple of the ratio.
         rows: Rows and columns.
         flip: Subset of "zyx".
+        overlap: Overlap of the inference windows in z at which crops start; None: they start at any imaged plane.
     """
 
     depth: int
     rows: int
     flip: str
+    overlap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,23 +54,26 @@ def place(sample: Sample, patch: Patch, rng: np.random.Generator) -> Place:
     height, width = sample.target_DHW.shape[1:]
     y = int(rng.integers(max(height - patch.rows, 0) + 1))
     x = int(rng.integers(max(width - patch.rows, 0) + 1))
-    j, z, flip_z = _place_z(sample, patch.depth, flip_z, rng)
+    j, z, flip_z = _place_z(sample, patch, flip_z, rng)
     return Place((j, y, x), (z, y, x), (flip_z, flip_y, flip_x))
 
 
-def _place_z(sample: Sample, depth: int, flip: bool, rng: np.random.Generator) -> tuple[int, int, bool]:
+def _place_z(sample: Sample, patch: Patch, flip: bool, rng: np.random.Generator) -> tuple[int, int, bool]:
     """First imaged plane (in the view), first target plane, and whether z is flipped after all.
 
     The imaged plane leads its block of r planes by `phase`. A stack flipped about its middle would
     have it trail instead; shifting the target by r - 1 - 2 phase planes puts it back. Where the
     volume has no room for the shift, the crop stays unflipped.
     """
-    r, planes = sample.ratio, len(sample.target_DHW)
+    r, planes, depth = sample.ratio, len(sample.target_DHW), patch.depth
     shift = r - 1 - 2 * sample.phase if flip else 0
     last = max(len(sample.view_dHW) - depth // r, 0)
-    fits = [j for j in range(last + 1) if 0 <= j * r - shift and j * r - shift + depth <= planes]
+    allowed = range(last + 1)
+    if patch.overlap is not None:
+        allowed = [j for j in imaged_starts(planes, depth, r, patch.overlap) if j <= last]
+    fits = [j for j in allowed if 0 <= j * r - shift and j * r - shift + depth <= planes]
     if flip and not fits:
-        return _place_z(sample, depth, False, rng)
+        return _place_z(sample, patch, False, rng)
     j = int(rng.choice(fits)) if fits else 0
     return j, j * r - shift, flip
 

@@ -100,7 +100,10 @@ def linear_regression(train_samples: Sequence[Sample]) -> Callable[[Sample], np.
 
 
 def z_profile(train_samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]:
-    """Predict each structure's mean training target at the same relative height, whatever the image.
+    """Predict each structure's mean training target in the same plane, whatever the image.
+
+    Planes count from the stack's first one, and stacks may differ in depth: a plane's mean is that of the training
+    volumes which have it; beyond the deepest of them, the last mean is repeated.
 
     Returns:
         A predictor for `evaluate`.
@@ -108,19 +111,18 @@ def z_profile(train_samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]
     profiles: dict[str, list[np.ndarray]] = {}
     for sample in train_samples:
         profiles.setdefault(sample.structure, []).append(sample.target_DHW.mean((1, 2), np.float64))
-    planes = {key: max(map(len, found)) for key, found in profiles.items()}
-    means = {key: np.mean([_stretched(p, planes[key]) for p in found], axis=0) for key, found in profiles.items()}
+    means = {}
+    for structure, found in profiles.items():
+        deepest = max(map(len, found))
+        stacked = np.array([np.pad(p, (0, deepest - len(p)), constant_values=np.nan) for p in found])
+        means[structure] = np.nanmean(stacked, axis=0)
 
     def predictor(sample: Sample) -> np.ndarray:
         shape = sample.target_DHW.shape
-        return np.broadcast_to(_stretched(means[sample.structure], shape[0])[:, None, None], shape).copy()
+        profile = means[sample.structure][np.minimum(np.arange(shape[0]), len(means[sample.structure]) - 1)]
+        return np.broadcast_to(profile[:, None, None], shape).copy()
 
     return predictor
-
-
-def _stretched(profile: np.ndarray, planes: int) -> np.ndarray:
-    """A profile along z interpolated to another number of planes."""
-    return np.interp(np.linspace(0, 1, planes), np.linspace(0, 1, len(profile)), profile)
 
 
 def _repeated(sample: Sample) -> np.ndarray:

@@ -12,17 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparsessp.data.windows import imaged_starts, window_starts
 from sparsessp.networks.network import MultiNetwork, Network, merge_kernels
 from sparsessp.support.device import autocast
 
 # Voxels of the windows that a device computes at once: on a CPU one of the paper's windows, which is as
 # fast as several; on CUDA eight, a training batch, so that it fits where training fitted.
 _VOXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**22}
-
-
-def starts(length: int, window: int, step: int) -> list[int]:
-    """Starts of the windows that cover `length`; the last one ends at its end."""
-    return [*range(0, length - window, step), max(length - window, 0)]
 
 
 def gaussian(size: int) -> np.ndarray:
@@ -66,8 +62,8 @@ def predict(
     sizes = (max(-(-planes // r), depth // r), max(height, window), max(width, window))
     view = padded(view_dHW, sizes)
     cut = (depth // r, window, window)
-    grid = [starts(n, w, max(1, int(w * (1 - overlap)))) for n, w in zip(sizes, cut, strict=True)]
-    grid[0] = [r * j for j in grid[0]]
+    grid = [[r * j for j in imaged_starts(planes, depth, r, overlap)]]
+    grid += [window_starts(n, window, overlap) for n in sizes[1:]]
     tasks = [task] if isinstance(task, int) else list(task)
     result = blend(network, lambda z, y, x: view[z // r :, y, x][: cut[0]], grid, window, tasks)
     result = result[:, :planes, :height, :width]

@@ -192,7 +192,8 @@ class _Run:
             if isinstance(module, ResidualBlock):
                 module.checkpointing = training.checkpointing
         self.optimiser = optimiser(network, training)
-        patch = Patch(network.settings.depth, training.patch, training.flip)
+        overlap = inference.overlap if training.crop_z == "windows" else None
+        patch = Patch(network.settings.depth, training.patch, training.flip, overlap)
         self.crops = Crops(train_samples, patch, network.settings.seed, self.device)
         per_epoch = len(train_samples) / training.batch
         self.budget = training.iterations or math.ceil((training.epochs or 0) * per_epoch)

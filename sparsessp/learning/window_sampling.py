@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from sparsessp.data.samples import Sample
-from sparsessp.learning.inference import blend, padded, starts
+from sparsessp.data.windows import window_starts
+from sparsessp.learning.inference import blend, padded
 from sparsessp.networks.network import MultiNetwork, Network
 
 COLUMNS = ("volume", "structure", "planes", "imaged", "read", "r2", "r2_window_sampling")
@@ -17,7 +18,7 @@ COLUMNS = ("volume", "structure", "planes", "imaged", "read", "r2", "r2_window_s
 
 def places(planes: int, depth: int, overlap: float) -> list[int]:
     """First planes of the windows in z, on the dense grid."""
-    return starts(max(planes, depth), depth, max(1, int(depth * (1 - overlap))))
+    return window_starts(max(planes, depth), depth, overlap)
 
 
 def planes_read(planes: int, depth: int, ratio: int, overlap: float) -> int:
@@ -44,8 +45,7 @@ def window_sampled(
         planes, height, width = sample.target_DHW.shape
         sizes = (max(planes, depth), max(height, window), max(width, window))
         light = padded(dense(sample), sizes)
-        step = max(1, int(window * (1 - overlap)))
-        grid = [places(planes, depth, overlap), *(starts(n, window, step) for n in sizes[1:])]
+        grid = [places(planes, depth, overlap), *(window_starts(n, window, overlap) for n in sizes[1:])]
         result = blend(network, lambda z, y, x: light[z : z + depth : r, y, x], grid, window, [sample.task])
         return result[0, :planes, :height, :width]
 

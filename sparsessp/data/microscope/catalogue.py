@@ -47,7 +47,7 @@ class Brightfield(Settings):
     wavelength_um: Micrometres = Field(description="Wavelength in vacuum, um")
     medium_index: float = Field(gt=1, description="Refractive index of the medium")
     electrons: float = Field(gt=0, description="Mean camera signal per voxel, electrons; sets the photon noise")
-    unevenness: float = Field(ge=0, lt=0.2, description="Typical variation of the illumination over the field, as a fraction")
+    unevenness: float = Field(ge=0, lt=0.2, description="Typical variation of the illumination, as a fraction")
 
     @model_validator(mode="after")
     def _bright(self) -> Self:
