@@ -9,18 +9,16 @@ import pandas as pd
 from tqdm import tqdm
 
 from sparsessp.data.samples import Sample
-from sparsessp.learning.metrics import METRICS, MORE, plane_errors, score
-
-COLUMNS = ("volume", "structure", *METRICS, *MORE)
-PLANES = ("volume", "plane", "squared_error", "variation")
+from sparsessp.learning.metrics import plane_errors, score
+from sparsessp.schema import METRICS, PLANE_COLUMNS, SCORE_COLUMNS
 
 
 class Evaluation(NamedTuple):
     """What is left of the predictions of all test volumes.
 
     Attributes:
-        scores: One row per volume, columns `COLUMNS`.
-        planes: One row per plane of each volume, columns `PLANES`, as `metrics.plane_errors` has them.
+        scores: One row per volume, columns `SCORE_COLUMNS`.
+        planes: One row per plane of each volume, columns `PLANE_COLUMNS`, as `metrics.plane_errors` has them.
         kept: Predictions (D, H, W) of the volumes that were to be kept, by volume.
     """
 
@@ -54,7 +52,9 @@ def evaluate(
         planes += [(sample.volume, plane, *values) for plane, values in enumerate(errors)]
         if sample.volume in keep:
             kept[sample.volume] = prediction
-    return Evaluation(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(planes, columns=list(PLANES)), kept)
+    return Evaluation(
+        pd.DataFrame(rows, columns=list(SCORE_COLUMNS)), pd.DataFrame(planes, columns=list(PLANE_COLUMNS)), kept
+    )
 
 
 def summary(scores: pd.DataFrame) -> dict:

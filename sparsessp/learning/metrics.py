@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparsessp.errors import SparseSSPError
-
-METRICS = ("mse", "mae", "r2")  # the paper's
-MORE = ("pearson", "r2_affine")
+from sparsessp.schema import METRICS
 
 
 @dataclass(frozen=True)

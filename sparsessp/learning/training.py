@@ -30,10 +30,10 @@ from sparsessp.learning.inference import predict
 from sparsessp.learning.metrics import score
 from sparsessp.networks.blocks import ResidualBlock
 from sparsessp.networks.network import MultiNetwork, Network, build
+from sparsessp.schema import HISTORY_COLUMNS
 from sparsessp.structures import STRUCTURES
 from sparsessp.support.device import autocast, default_device
 
-HISTORY = ("structure", "iteration", "epoch", "training_mse", "validation_mse")
 # The targets have variance 1: a loss above this is past mending.
 _EXPLODED = 1e6
 
@@ -43,7 +43,7 @@ class Trained(NamedTuple):
 
     Attributes:
         model: At its best validation error, on the CPU.
-        history: One row per validation, columns `HISTORY`.
+        history: One row per validation, columns `HISTORY_COLUMNS`.
         seconds: Spent on training and validation, over all sittings; what was lost to a kill is not counted.
     """
 
@@ -230,7 +230,7 @@ class _Run:
         self._spent()
         self.network.load_state_dict(self.best)
         self.network.cpu().eval()
-        return pd.DataFrame(self.history, columns=list(HISTORY))
+        return pd.DataFrame(self.history, columns=list(HISTORY_COLUMNS))
 
     def _step(self) -> float:
         settings = self.training
@@ -313,7 +313,7 @@ class _Run:
             float(np.mean(self.losses)),
             mse,
         )
-        self.history.append(dict(zip(HISTORY, row, strict=True)))
+        self.history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
         self.losses = []
         if mse < self.best_mse or not self.best:
             self.best_mse = mse

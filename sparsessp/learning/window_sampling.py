@@ -13,8 +13,6 @@ from sparsessp.data.windows import window_starts
 from sparsessp.learning.inference import blend, padded
 from sparsessp.networks.network import MultiNetwork, Network
 
-COLUMNS = ("volume", "structure", "planes", "imaged", "read", "r2", "r2_window_sampling")
-
 
 def places(planes: int, depth: int, overlap: float) -> list[int]:
     """First planes of the windows in z, on the dense grid."""
