@@ -10,7 +10,7 @@ import pytest
 from sparsessp.data.microscope.dataset import COLUMNS, Catalogue, Size, acquire, load_catalogue, take
 from sparsessp.data.microscope.montage import CATALOGUE
 from sparsessp.data.microscope.optics import brightfield, brightfield_image, fluorescence, photon_budget
-from sparsessp.data.microscope.scene import PARTS, Scene
+from sparsessp.data.microscope.scene import INGREDIENTS, Scene
 from sparsessp.data.microscope.shapes import random_walks
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, read_volume
 from sparsessp.errors import SparseSSPError
@@ -18,6 +18,7 @@ from sparsessp.structures import KEYS
 from sparsessp.support.yaml_files import dump_yaml, read_yaml
 
 TINY, SMALL = (16, 32, 32), (48, 64, 64)
+ROOM = (45, 32, 32)  # the smallest scene: whole cells
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_volumes_are_normalised_and_carry_their_statistics(all_tiny, catalogue):
     for row in manifest(all_tiny):
         volume = read_volume(all_tiny / row["path"])
         assert volume.channels == (TRANSMITTED_LIGHT, row["structure"])
-        assert volume.voxel_um == (catalogue.voxel_um,) * 3
+        assert volume.voxel_um == (catalogue.voxel_um,) * 3  # not binned
         assert volume.voxels.shape == (2, *TINY) == (2, *(int(row[k]) for k in ("planes", "height", "width")))
         # float32 rounding of a z-scored volume, averaged over 16,384 voxels
         np.testing.assert_allclose(volume.voxels.mean(axis=(1, 2, 3), dtype=np.float64), 0, atol=1e-6)
@@ -117,7 +118,7 @@ def test_acquire_refuses_nonsense_and_writes_nothing(catalogue, tmp_path, change
 @pytest.mark.parametrize(
     ("keys", "value", "said"),
     [
-        (["laser"], 1, "unknown key 'laser' .* allowed: seed, voxel_um, brightfield"),
+        (["laser"], 1, "unknown key 'laser' .* allowed: seed, voxel_um, focus_range_um, brightfield"),
         (
             ["brightfield", "colour"],
             "red",
@@ -133,7 +134,7 @@ def test_acquire_refuses_nonsense_and_writes_nothing(catalogue, tmp_path, change
         (
             ["refractive_index", "vacuole"],
             0.1,
-            "refractive_index = .*unknown part 'vacuole'; allowed: cell_body",
+            "refractive_index = .*unknown ingredient 'vacuole'; allowed: cell_body",
         ),
         (["fluorescence", "ceiling", "dna"], 1.0, "fluorescence.ceiling.dna = 1.0: .*less than 1"),
         (["fluorescence", "ceiling", "vacuole"], 0.5, "unknown structure 'vacuole'; allowed: actin_filament"),
@@ -178,11 +179,11 @@ def test_catalogue_is_frozen_and_has_every_ceiling(catalogue):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_every_structure_shows_in_the_smallest_field(catalogue, seed):
-    scene = Scene((seed,), TINY, catalogue.voxel_um)
+def test_every_structure_shows_in_the_smallest_scene(catalogue, seed):
+    scene = Scene((seed,), ROOM, catalogue.voxel_um)
     for key in KEYS:
         density = scene.density(key)
-        assert density.shape == TINY and density.dtype == np.float32
+        assert density.shape == ROOM and density.dtype == np.float32
         assert density.min() >= 0 and np.isfinite(density).all()
         # 0.15: the belt alone, where all actomyosin bundles lie outside; all else peaks higher
         assert density.max() > 0.15, key
@@ -190,14 +191,14 @@ def test_every_structure_shows_in_the_smallest_field(catalogue, seed):
 
 
 def test_what_is_drawn_first_changes_nothing(catalogue):
-    forward, backward = (Scene((3,), TINY, catalogue.voxel_um) for _ in range(2))
+    forward, backward = (Scene((3,), ROOM, catalogue.voxel_um) for _ in range(2))
     ahead = {key: forward.density(key) for key in KEYS}
     behind = {key: backward.density(key) for key in reversed(KEYS)}
     assert all(np.array_equal(ahead[key], behind[key]) for key in KEYS)
 
 
 def test_a_scene_draws_only_what_it_needs(catalogue):
-    scene = Scene((3,), TINY, catalogue.voxel_um)
+    scene = Scene((3,), ROOM, catalogue.voxel_um)
     scene.weigh(catalogue.refractive_index)
     assert not {"golgi_apparatus", "desmosome", "microtubules", "actin_fibres"} & set(vars(scene))
     assert "mitochondria" in vars(scene)
@@ -205,17 +206,17 @@ def test_a_scene_draws_only_what_it_needs(catalogue):
 
 def test_golgi_and_desmosomes_do_not_refract(catalogue):
     without = {k: v for k, v in catalogue.refractive_index.items() if k not in ("golgi_apparatus", "desmosome")}
-    assert len(without) == len(PARTS) - 2
-    scene = Scene((5,), TINY, catalogue.voxel_um)
+    assert len(without) == len(INGREDIENTS) - 2
+    scene = Scene((5,), ROOM, catalogue.voxel_um)
     assert np.array_equal(scene.weigh(without), scene.weigh(catalogue.refractive_index))
-    # ... though they could: their numbers in the catalogue are zero, not ignored
-    for part in ("golgi_apparatus", "desmosome"):
-        assert scene.weigh({part: 0.01}).max() > 0.001
+    # ... though they could: their values in the catalogue are zero, not ignored
+    for ingredient in ("golgi_apparatus", "desmosome"):
+        assert scene.weigh({ingredient: 0.01}).max() > 0.001
 
 
-def test_unknown_parts_and_structures_are_refused(catalogue):
-    scene = Scene((5,), TINY, catalogue.voxel_um)
-    with pytest.raises(SparseSSPError, match="part 'vacuole' is unknown; allowed: cell_body"):
+def test_unknown_ingredients_and_structures_are_refused(catalogue):
+    scene = Scene((5,), ROOM, catalogue.voxel_um)
+    with pytest.raises(SparseSSPError, match="ingredient 'vacuole' is unknown; allowed: cell_body"):
         scene.weigh({"vacuole": 0.1})
     with pytest.raises(SparseSSPError, match="structure 'vacuole' is unknown"):
         scene.density("vacuole")
@@ -233,13 +234,14 @@ def test_nuclei_hold_dna_and_nucleoli_but_no_organelles(catalogue):
 
 def test_basal_bundles_lie_below_tight_junctions(catalogue):
     scene = Scene((8,), SMALL, catalogue.voxel_um)
+    bottom = (SMALL[0] * catalogue.voxel_um - 9.6) / 2  # cells of 9.6 um, halfway up the scene
     planes = np.arange(SMALL[0])
     bundles, junctions = (
         (part.sum(axis=(1, 2)) * planes).sum() / part.sum() * catalogue.voxel_um
         for part in (scene.actomyosin_bundle, scene.density("tight_junction"))
     )
-    assert bundles == pytest.approx(2.1, abs=0.3)  # the glass side at 1.74 um, plus 0.25 to 0.45 um
-    assert 8 < junctions < 11.5  # about 1.9 um below the free side, which lies about 9.6 um higher
+    assert bundles - bottom == pytest.approx(0.35, abs=0.3)  # 0.25 to 0.45 um above the glass side
+    assert 6.3 < junctions - bottom < 9.8  # about 1.9 um below the free side
 
 
 def test_random_walks_keep_their_step_and_length():
@@ -251,6 +253,54 @@ def test_random_walks_keep_their_step_and_length():
         course = points[walk == i]
         assert np.array_equal(course[0], start[i])
         np.testing.assert_allclose(np.linalg.norm(np.diff(course, axis=0), axis=1), 0.17)
+
+
+# Focus.
+
+
+def test_the_stack_starts_at_another_plane_of_each_scene_and_holds_the_label(catalogue):
+    size = Size(volumes=1, shape=(32, 32, 32))
+    reach = np.ceil(catalogue.focus_range_um / catalogue.voxel_um)
+    firsts = []
+    for key in KEYS:
+        taken = take(catalogue, size, key, 1)
+        assert taken.light.shape == taken.target.shape == size.shape
+        scene = Scene((catalogue.seed, taken.scene), (32 + 2 * int(reach), 32, 32), catalogue.voxel_um)
+        assert taken.first <= scene.density(key).mean(axis=(1, 2)).argmax() < taken.first + 32
+        firsts.append(taken.first)
+    assert min(firsts) >= 0 and max(firsts) <= 2 * reach
+    assert np.std(firsts) * catalogue.voxel_um > 1.2  # um; without jitter: 0
+
+
+def test_without_a_focus_range_all_stacks_show_the_middle_of_the_cells(catalogue):
+    fixed = catalogue.model_copy(update={"focus_range_um": 0.0})
+    size = Size(volumes=1, shape=(48, 32, 32))
+    assert {take(fixed, size, key, 0).first for key in ("dna", "nucleolus")} == {0}
+
+
+def test_binning_widens_pixels_and_leaves_planes_where_they_are(catalogue, tmp_path):
+    sizes = {"binned": Size(volumes=1, shape=(16, 32, 32), binning=2)}
+    acquire(catalogue.model_copy(update={"sizes": sizes}), "binned", ["dna"], tmp_path, workers=1, progress=False)
+    volume = read_volume(tmp_path / "dna" / "dna_000.ome.tiff")
+    assert volume.voxels.shape == (2, 16, 32, 32)
+    assert volume.voxel_um == pytest.approx((0.29, 0.58, 0.58))
+
+
+def test_depth_in_the_stack_predicts_next_to_nothing(catalogue):
+    """R2 of each structure's mean z-profile on other scenes; at a fixed focus it is far higher."""
+    keys, size = ("dna", "microtubule"), Size(volumes=1, shape=(32, 32, 32))
+
+    def r2(microscope):
+        found = []
+        for key in keys:
+            stacks = [take(microscope, size, key, number).target for number in range(12)]
+            stacks = [(stack - stack.mean()) / stack.std() for stack in stacks]
+            profile = np.mean([stack.mean(axis=(1, 2)) for stack in stacks[:8]], axis=0)[:, None, None]
+            found += [1 - np.mean((stack - profile) ** 2) for stack in stacks[8:]]
+        return np.mean(found)
+
+    varied, fixed = r2(catalogue), r2(catalogue.model_copy(update={"focus_range_um": 0.0}))
+    assert varied < 0.06 and fixed > varied + 0.05, (varied, fixed)
 
 
 # Optics.

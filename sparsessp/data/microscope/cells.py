@@ -27,7 +27,7 @@ class Cells:
 
     def __init__(self, field: Field):
         self._field = field
-        self._bottom = (field.shape[0] * field.voxel[0] - _HEIGHT) / 2  # mean height of the glass side
+        self._bottom = float(field.shape[0] * field.voxel[0] - _HEIGHT) / 2  # mean height of the glass side
 
     @cached_property
     def centres(self) -> np.ndarray:
