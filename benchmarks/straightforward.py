@@ -34,25 +34,13 @@ from sparsessp.data.crops import Patch, cut, place
 from sparsessp.data.samples import Sample, read_manifest
 from sparsessp.data.volumes import read_volume
 from sparsessp.learning.inference import gaussian, starts
-from sparsessp.networks.blocks import one_hot
+from sparsessp.networks.method import OneHot
 from sparsessp.networks.methods.repmode import MixtureConv, TaskGroups
 from sparsessp.networks.network import MultiNetwork, Network
 from sparsessp.structures import structure
 
 _WINDOWS_AT_ONCE = 8
 _CONVOLVE = {2: F.conv2d, 3: F.conv3d}
-
-
-class OneHot(nn.Module):
-    """One-hot task of each sample."""
-
-    def __init__(self, tasks: int):
-        super().__init__()
-        self.tasks = tasks
-
-    def forward(self, task_B: Tensor) -> Tensor:
-        """Return (B, T)."""
-        return one_hot(task_B, self.tasks)
 
 
 class LoopedMixtureConv(nn.Module):

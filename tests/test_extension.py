@@ -12,8 +12,7 @@ METHOD = '''"""Loud: a task's own gain on the plain head's output."""
 from torch import nn
 
 from sparsessp.networks.blocks import per_channel
-from sparsessp.networks.dynamic_head import OneHot
-from sparsessp.networks.method import Method, PlainHead
+from sparsessp.networks.method import Method, OneHot, PlainHead
 
 
 class Gain(PlainHead):

@@ -134,6 +134,12 @@ def test_costs(method):
         assert parameters(network) / 1e6 == pytest.approx(millions, abs=0.0101)
 
 
+def test_one_hot_codes_have_a_mean_square_of_one():
+    codes = one_hot(torch.arange(12), 12)
+    assert torch.equal(codes > 0, torch.eye(12, dtype=torch.bool))
+    torch.testing.assert_close(codes.square().mean(1), torch.ones(12))
+
+
 def test_fold_is_channel_major_and_undone_by_unfold():
     x = torch.arange(2 * 3 * 4 * 1 * 1).reshape(2, 3, 4, 1, 1)
     assert fold(x)[0, :, 0, 0].tolist() == list(range(12))
@@ -214,12 +220,29 @@ def test_a_sample_does_not_depend_on_its_batch_nor_on_the_mode(method):
     assert torch.equal(together, evaluated)
 
 
-def test_postfix_starts_as_linear_interpolation():
-    deconvolution = Postfix(NetworkSettings(method="plain", topology="3d", ratio=4)).after
-    planes = torch.arange(8.0).reshape(1, 1, 8, 1, 1).expand(1, 1, 8, 3, 3)
-    got = deconvolution(planes)[0, 0, 4:-4, 1, 1]
-    # Plane j is in the middle of its block of four.
-    torch.testing.assert_close(got, (torch.arange(32.0)[4:-4] - 1.5) / 4)
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_postfix_keeps_a_constant_at_both_ends(ratio):
+    postfix = Postfix(NetworkSettings(method="plain", topology="3d", ratio=ratio))
+    constant = torch.full((2, 1, 32 // ratio, 3, 4), 3.0)
+    assert torch.equal(postfix.after(constant), torch.full((2, 1, 32, 3, 4), 3.0))
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_postfix_starts_as_linear_interpolation_between_the_imaged_planes(ratio):
+    postfix = Postfix(NetworkSettings(method="plain", topology="3d", ratio=ratio))
+    dense = torch.arange(32.0).reshape(1, 1, 32, 1, 1).expand(1, 1, 32, 3, 3)
+    imaged = dense[:, :, ::ratio]
+    # After the last imaged plane there is nothing to interpolate to: its values are repeated.
+    assert torch.equal(postfix.after(imaged), dense.clamp(max=imaged.max()))
+
+
+@pytest.mark.parametrize("ratio", [r for r in RATIOS if r > 1])
+def test_postfix_has_no_shaded_ends_with_any_weights(ratio):
+    """A constant gives the same block of r planes everywhere."""
+    postfix = Postfix(NetworkSettings(method="plain", topology="3d", ratio=ratio)).double()
+    torch.nn.init.normal_(postfix.deconvolution.weight)
+    blocks = postfix.after(torch.ones(1, 1, 32 // ratio, 5, 5, dtype=torch.float64))[0, 0, :, 2, 2]
+    same(blocks.unflatten(0, (-1, ratio)), blocks[:ratio].expand(32 // ratio, -1))
 
 
 def test_dense_views_make_interpolations_coincide():

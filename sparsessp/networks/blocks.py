@@ -160,5 +160,5 @@ def per_channel(value_BC: Tensor, like: Tensor) -> Tensor:
 
 
 def one_hot(task_B: Tensor, tasks: int) -> Tensor:
-    """One-hot task codes, (B, T), float32."""
-    return F.one_hot(task_B, tasks).float()
+    """One-hot task codes, scaled by sqrt(T) to a mean square of 1, (B, T), float32 (docs/methods.md#task-codes)."""
+    return F.one_hot(task_B, tasks) * tasks**0.5

@@ -28,23 +28,23 @@ class Prefix(nn.Module):
 
 
 class Postfix(nn.Module):
-    """A learned deconvolution along Z after the network, which predicts the imaged planes only.
+    """A learned transposed convolution along z after the network, which predicts the imaged planes only.
 
-    The paper gives no kernel; ours spans two imaged planes and 3x3 pixels, and starts as linear
-    interpolation.
+    The paper gives no kernel. Ours is centred on an imaged plane and reaches up to its neighbours, over 3x3 pixels; it
+    is initialised as linear interpolation. The last imaged plane is repeated once, so that the planes after it have two
+    neighbours too (docs/methods.md#postfix).
     """
 
     def __init__(self, settings: NetworkSettings):
         super().__init__()
-        r = settings.ratio
+        r = self.ratio = settings.ratio
         self.input_depth = self.output_depth = settings.depth // r
-        self.deconvolution: nn.Module = nn.Identity()
         if r > 1:
-            self.deconvolution = nn.ConvTranspose3d(1, 1, (2 * r, 3, 3), (r, 1, 1), (r // 2, 1, 1))
-            ramp = 1 - ((torch.arange(2 * r) + 0.5) / r - 1).abs()
+            self.deconvolution = nn.ConvTranspose3d(1, 1, (2 * r - 1, 3, 3), (r, 1, 1), (r - 1, 1, 1))
+            distance = (torch.arange(2 * r - 1) - (r - 1)).abs()
             with torch.no_grad():
                 self.deconvolution.weight.zero_()
-                self.deconvolution.weight[0, 0, :, 1, 1] = ramp
+                self.deconvolution.weight[0, 0, :, 1, 1] = 1 - distance / r
                 self.deconvolution.bias.zero_()
 
     def before(self, view_B1DHW: Tensor) -> Tensor:
@@ -53,7 +53,10 @@ class Postfix(nn.Module):
 
     def after(self, y_B1DHW: Tensor) -> Tensor:
         """Interpolate the D / r planes of the network's output to D planes."""
-        return self.deconvolution(y_B1DHW)
+        if self.ratio == 1:
+            return y_B1DHW
+        extended = torch.cat([y_B1DHW, y_B1DHW[:, :, -1:]], dim=2)
+        return self.deconvolution(extended)[:, :, : self.ratio * y_B1DHW.shape[2]]
 
 
 class NoInterpolation(nn.Module):

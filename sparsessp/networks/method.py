@@ -18,7 +18,7 @@ know which method it uses. An example that conditions only the head:
         first_conditioned = "head"
 
         def code(self):
-            return OneHot(self.tasks)  # from dynamic_head.py
+            return OneHot(self.tasks)
 
         def head(self, n, ci, co, bottleneck):
             return ScaledHead(n, ci, co, self.tasks)  # forward(x_BC, bottleneck_BC, code_BT)
@@ -37,7 +37,7 @@ from torch.nn import functional as F
 
 from sparsessp.config import METHODS, NetworkSettings
 from sparsessp.errors import SparseSSPError
-from sparsessp.networks.blocks import Code, Conv, Norm, Site, plain_conv
+from sparsessp.networks.blocks import Code, Conv, Norm, Site, one_hot, plain_conv
 from sparsessp.networks.members import load_class
 from sparsessp.structures import STRUCTURES
 
@@ -50,6 +50,18 @@ class NoCode(nn.Module):
     def forward(self, task_B: Tensor) -> Code:
         """Return None for any tasks."""
         return None
+
+
+class OneHot(nn.Module):
+    """One-hot task codes with a mean square of 1."""
+
+    def __init__(self, tasks: int):
+        super().__init__()
+        self.tasks = tasks
+
+    def forward(self, task_B: Tensor) -> Tensor:
+        """Return (B, T)."""
+        return one_hot(task_B, self.tasks)
 
 
 class PlainHead(nn.Module):

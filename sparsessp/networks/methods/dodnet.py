@@ -5,8 +5,8 @@ After Zhang et al. (CVPR 2021). Encoder and decoder are unconditioned.
 
 from torch import nn
 
-from sparsessp.networks.dynamic_head import DynamicHead, OneHot
-from sparsessp.networks.method import Method
+from sparsessp.networks.dynamic_head import DynamicHead
+from sparsessp.networks.method import Method, OneHot
 
 
 class DoDNet(Method):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparsessp.networks.blocks import Site, global_average, per_channel, plain_conv
-from sparsessp.networks.dynamic_head import DynamicHead, OneHot
-from sparsessp.networks.method import Method
+from sparsessp.networks.dynamic_head import DynamicHead
+from sparsessp.networks.method import Method, OneHot
 
 # Initial bias of both gates: sigmoid(2) = 0.88, so that training starts close to the unconditioned network.
 _OPEN = 2.0
