@@ -21,7 +21,8 @@ from sparsessp.costs.counted import meta_network, parameters
 from sparsessp.data.crops import Crops, Patch
 from sparsessp.data.samples import load_samples, make_views, write_table
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, write_volume
-from sparsessp.learning.inference import predict, starts
+from sparsessp.data.windows import window_starts
+from sparsessp.learning.inference import predict
 from sparsessp.learning.training import optimiser, train_step
 from sparsessp.networks.network import build
 from sparsessp.schema import MANIFEST
@@ -238,7 +239,7 @@ def inference(method: str, tasks: int, size: Size, machine: Machine) -> list[Row
     theirs(corner)
     pair = alternate(partial(seconds, ours), partial(seconds, theirs), size.turns[1])
     windows = prod(
-        len(starts(n, w, w // 2)) for n, w in zip((planes, height, width), (depth, window, window), strict=True)
+        len(window_starts(n, w, 0.5)) for n, w in zip((planes, height, width), (depth, window, window), strict=True)
     )
     whole, head = operations(settings, window)
     # For each further structure only the head is computed again; no case predicts several structures with RepMode.

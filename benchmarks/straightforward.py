@@ -33,7 +33,8 @@ from torch.utils.data import DataLoader, Dataset
 from sparsessp.data.crops import Patch, cut, place
 from sparsessp.data.samples import Sample, read_manifest
 from sparsessp.data.volumes import read_volume
-from sparsessp.learning.inference import gaussian, starts
+from sparsessp.data.windows import window_starts
+from sparsessp.learning.inference import gaussian
 from sparsessp.networks.method import OneHot
 from sparsessp.networks.methods.repmode import MixtureConv, TaskGroups
 from sparsessp.networks.network import MultiNetwork, Network
@@ -185,7 +186,7 @@ def predict(
     padding = [(0, size - have) for size, have in zip(sizes, view_dHW.shape, strict=True)]
     view = torch.from_numpy(np.pad(np.asarray(view_dHW, np.float32), padding, mode="edge")).to(device)
     cut = (depth // r, window, window)
-    places = list(product(*(starts(n, w, max(1, int(w * (1 - overlap)))) for n, w in zip(sizes, cut, strict=True))))
+    places = list(product(*(window_starts(n, w, overlap) for n, w in zip(sizes, cut, strict=True))))
     along_z, across = gaussian(depth), gaussian(window)
     weight = torch.from_numpy(along_z[:, None, None] * across[:, None] * across).float().to(device)
     total = torch.zeros(sizes[0] * r, *sizes[1:], device=device)
