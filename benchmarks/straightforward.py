@@ -1,7 +1,7 @@
 """A straightforward implementation of the same networks, for comparison.
 
-It is what a reader of the papers would write first, with torch's defaults. Networks, crops and predictions are equal to
-those of `sparsessp` (tests/test_benchmarks.py). It differs in these points only:
+It is what a reader of the papers would write first, with torch's defaults. Its networks, crops and predictions equal
+those of `sparsessp` (tests/test_benchmarks.py). It differs only in these points:
 
     mixture      RepMode's experts are written out at the size of the full kernel, once per layer and call. In
                  training, each sample of a batch has its own mixed kernel and is convolved separately. In
@@ -118,7 +118,7 @@ class Trainer:
 
 @dataclass(frozen=True)
 class FieldOfView:
-    """Files of a field of view, and what a sample holds besides."""
+    """Files of a field of view, and the attributes of its sample."""
 
     name: str
     structure: str

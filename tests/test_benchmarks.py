@@ -26,8 +26,9 @@ from sparsessp.schema import MANIFEST
 from sparsessp.structures import STRUCTURES
 
 SMALL = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1}
-# RepMode in all dimensions and kernels; the others differ in layout only: two topologies each.
-NETWORKS = [("repmode", topology, kernel) for topology in ("3d", "2d", "2to3d", "3to2d") for kernel in (3, 5)]
+# RepMode with both kernels, each in 2D and 3D encoders and decoders; the others differ in layout only.
+NETWORKS = [("repmode", topology, kernel) for topology in ("2to3d", "3to2d") for kernel in (3, 5)]
+NETWORKS += [("repmode", topology, 3) for topology in ("3d", "2d")]
 NETWORKS += [(method, topology, 3) for method in METHODS if method != "repmode" for topology in ("3d", "3to2d")]
 TASKS = torch.tensor([3, 0, 3, 7])
 TRAINING = TrainingSettings(iterations=1)

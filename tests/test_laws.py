@@ -126,7 +126,7 @@ for values in product(METHODS, TOPOLOGIES, ("prefix", "postfix", "none"), ("3d",
         continue
 
 
-def test_a_name_tells_all_that_an_experiment_varies():
+def test_different_experiments_have_different_names():
     assert len({experiment.name for experiment in LEGAL}) == len(LEGAL) > 400
 
 

@@ -49,20 +49,19 @@ def test_exactly_the_sensible_combinations_are_legal():
         assert (values in LEGAL) == expected
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_legal_combination_learns(method, capsys):
-    view_tasks = torch.tensor([0, 5, 5])
+# Multi-Net's networks are those of plain.
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "multinet"])
+def test_every_legal_combination_learns(method):
+    tasks = torch.tensor([0, 5, 5])
     for values in LEGAL:
         settings = NetworkSettings(method=method, **values, **SMALL)
-        network = build(settings.model_copy(update={"method": "plain"}) if method == "multinet" else settings)
+        network = build(settings)
         view = torch.randn(3, 1, settings.depth // settings.ratio, 32, 32)
-        output = network(view, view_tasks)
+        output = network(view, tasks)
         assert output.shape == (3, 1, settings.depth, 32, 32), settings.name
         output.square().mean().backward()
         for name, weight in network.named_parameters():
             assert weight.grad is not None and weight.grad.isfinite().all(), f"{settings.name}: {name}"
-    with capsys.disabled():
-        print(f"\n{method}: built {len(LEGAL)} combinations, {len(LEGAL) * len(METHODS)} over all methods")
 
 
 def test_a_method_is_the_one_subclass_of_method_in_its_file():
@@ -107,10 +106,10 @@ def test_an_imported_class_is_not_one_of_the_file(tmp_path, monkeypatch):
     assert load_class("methods", "odd", Method).__name__ == "Odd"
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_full_width_shapes(method):
+def test_every_legal_combination_fits_together_at_full_width():
+    """Without a method: whether channels and depths divide does not depend on it; `test_costs` builds each method."""
     for values in LEGAL:
-        network = meta_network(NetworkSettings(method=method, **values))
+        network = meta_network(NetworkSettings(method="plain", **values))
         assert shapes(network)[-1] == ("prediction", (1, 32, 128, 128))
 
 
@@ -148,7 +147,7 @@ def test_fold_is_channel_major_and_undone_by_unfold():
         unfold(fold(x), 5)
 
 
-def test_indivisible_depth_names_both_numbers():
+def test_an_indivisible_depth_is_refused_with_both_values():
     settings = NetworkSettings(method="plain", topology="2to3d", depth=16, width_2d=8, groups=4, embedding=64)
     with pytest.raises(SparseSSPError, match="8 .*16"):
         build(settings)

@@ -1,4 +1,4 @@
-"""Table 6: what is counted, what is measured, and how both stand beside the paper's."""
+"""Table 6: counted and measured costs, next to the paper's."""
 
 import math
 import os
@@ -80,7 +80,7 @@ def put_profile(path, skipped=()):
     write_table(path, pd.DataFrame(lines)[lambda frame: ~frame["experiment"].isin(skipped)])
 
 
-def test_table_6_stands_beside_the_papers(tmp_path):
+def test_table_6_gives_our_values_next_to_the_papers(tmp_path):
     put_profile(tmp_path / "profile.csv", skipped=["dodnet-2d-prefix-r2"])
     found = read_profile(tmp_path / "profile.csv")
     counted, measured = table6(found), timings(found, labels())

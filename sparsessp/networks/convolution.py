@@ -1,6 +1,6 @@
 """Convolutions with computed kernels, and a faster backward pass for them on CPUs.
 
-Shapes as in `blocks`; a kernel is (O, I, k ...), of one number of taps per axis, "same" padding, no bias.
+Shapes are those of `blocks`; a kernel is (O, I, K ...). All convolutions have "same" padding and no bias.
 """
 
 import math
@@ -17,34 +17,33 @@ _CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 _IMAGE_GRADIENT = {2: gradients.conv2d_input, 3: gradients.conv3d_input}
 _KERNEL_GRADIENT = {2: gradients.conv2d_weight, 3: gradients.conv3d_weight}
 
-# Voxels of an output up to which the kernel's gradient is computed as one matrix product. Eight samples on two
-# cores: 256 to 256 channels at 2 x 4 x 4, kernel 3 x 5 x 5, 79 ms to 13; 128 to 256 from 4 x 8 x 8 to 2 x 4 x 4,
-# kernel 5, 72 to 48. At 4 x 8 x 8 (256 voxels) the product takes longer, and so does laying out what it multiplies.
+# Largest output, in voxels, for which the kernel gradient is computed as one matrix product. For larger outputs the
+# product is slower (docs/speed.md#what-was-tried).
 _SMALL = 64
 
 
 def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1) -> Tensor:
-    """Convolve with a computed kernel; dimensions from the kernel's rank.
+    """Convolve an image with a computed kernel.
 
     Args:
-        x_BC: Image.
+        x_BC: Image, in 2D or 3D.
         kernel_OI: Kernel.
-        stride: On all axes.
+        stride: Stride on each axis.
     """
     if max(kernel_OI.shape[2:]) == 1:
         x_BC, stride = subsample(x_BC, stride), 1
     if x_BC.device.type == "cpu" and torch.is_grad_enabled():
         return _CpuConvolution.apply(x_BC, kernel_OI, stride)
-    # Where operations are only counted, all taps are, as by the paper.
+    # On the meta device operations are only counted, and as in the paper every tap counts.
     kernel_OI = kernel_OI if x_BC.device.type == "meta" else crop_to_reachable_taps(kernel_OI, x_BC.shape[2:])
     return _convolved(x_BC, _laid_out(kernel_OI), stride)
 
 
 def convolve_per_sample(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int = 1) -> Tensor:
-    """Convolve each sample with a kernel of its own.
+    """Convolve each sample with a different kernel.
 
-    Kernels of 3 in one grouped convolution, on two cores 2 to 5 times faster than a loop over the
-    samples; kernels of 5 in the loop, there up to 3 times faster than grouped.
+    On two CPU cores a grouped convolution is 2 to 5 times faster than a loop over the samples for kernels of 3, and up
+    to 3 times slower for kernels of 5.
     """
     n = x_BC.dim() - 2
     if kernels_OI[0].shape[-1] > 3:
@@ -62,19 +61,23 @@ def convolve_per_sample(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int 
 
 
 def subsample(x_BC: Tensor, stride: int) -> Tensor:
-    """Keep every `stride`-th voxel of each axis: all that a strided 1x1 convolution looks at.
+    """Keep every `stride`-th voxel of each axis, the input of a strided 1x1 convolution.
 
-    Its own stride is not used: torch 2.13's backward pass of a strided 1x1 convolution of few
-    channels-last channels writes beyond its memory on several CPU threads, which ends the process.
+    It replaces the stride of the convolution itself: on several CPU threads, torch 2.13's backward pass of a strided
+    1x1 convolution with few channels-last channels writes out of bounds, which crashes the process.
     """
     return x_BC if stride == 1 else x_BC[(..., *[slice(None, None, stride)] * (x_BC.dim() - 2))]
 
 
 def crop_to_reachable_taps(kernel_OI: Tensor, size: Sequence[int]) -> Tensor:
-    """Leave out the outer taps of a kernel that only ever meet the zeros around an image of this size.
+    """Crop the outer taps of a kernel that reach only the zero padding of an image of this size.
 
-    Of a kernel of 5 on 1 x 2 x 2 voxels, 9 taps of 125 are left, and a training step of RepMode's
-    convolution of 256 channels takes a tenth of the time.
+    On 1 x 2 x 2 voxels, a kernel of 5 keeps 9 of its 125 taps, and a training step of a RepMode convolution with 256
+    channels takes a tenth of the time.
+
+    Args:
+        kernel_OI: Kernel.
+        size: Spatial size of the image.
 
     Returns:
         A view of the kernel.
@@ -99,7 +102,7 @@ def _convolved(x_BC: Tensor, kernel_OI: Tensor, stride: int) -> Tensor:
 
 
 class _CpuConvolution(torch.autograd.Function):
-    """A convolution on a CPU whose kernel gradient is one matrix product where the output is small."""
+    """Convolution on a CPU that computes the kernel gradient as one matrix product if the output is small."""
 
     @staticmethod
     def forward(ctx: Any, x_BC: Tensor, whole_OI: Tensor, stride: int) -> Tensor:
@@ -127,13 +130,13 @@ class _CpuConvolution(torch.autograd.Function):
 
 
 def _kernel_product(x_BC: Tensor, shape: torch.Size, dy_BC: Tensor, stride: int, padding: Sequence[int]) -> Tensor:
-    """The kernel's gradient as a product of two matrices: outputs x voxels, voxels x (taps, inputs)."""
+    """Return the kernel gradient as a product of two matrices: outputs x voxels and voxels x (taps, inputs)."""
     channels, taps = shape[1], shape[2:]
     around = [0, 0, *(n for n in reversed(padding) for _ in range(2))]
     x_BxC = F.pad(x_BC.movedim(1, -1), around).contiguous()
     first, *along, last = x_BxC.stride()
-    # Each output voxel's neighbourhood, seen in place, and laid out by the reshape.
-    seen = (len(x_BC), *dy_BC.shape[2:], *taps, channels)
-    seen_BxkC = x_BxC.as_strided(seen, (first, *(step * stride for step in along), *along, last))
+    # The neighbourhoods of all output voxels: a view of the padded image, which the reshape copies.
+    size = (len(x_BC), *dy_BC.shape[2:], *taps, channels)
+    near_BxKC = x_BxC.as_strided(size, (first, *(step * stride for step in along), *along, last))
     dy_OV = dy_BC.movedim(1, -1).reshape(-1, shape[0]).T
-    return (dy_OV @ seen_BxkC.reshape(dy_OV.shape[1], -1)).view(shape[0], *taps, channels).movedim(-1, 1)
+    return (dy_OV @ near_BxKC.reshape(dy_OV.shape[1], -1)).view(shape[0], *taps, channels).movedim(-1, 1)

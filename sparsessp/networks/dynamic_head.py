@@ -46,8 +46,8 @@ class DynamicHead(nn.Module):
     def _initialise(self, bias: Tensor) -> None:
         """Initialise the bias so that it predicts three layers in torch's default initialisation.
 
-        The controller's default initialisation has the scale of its own, larger fan-in: three predicted layers in a
-        row would be several times too small and pass little gradient.
+        The controller's default initialisation follows its larger fan-in: three predicted layers in a row would be
+        several times too small, and gradients would vanish.
         """
         for part, (_, ci) in zip(bias.split(self.sizes), self.layers * 2, strict=True):
             nn.init.uniform_(part, -(ci**-0.5), ci**-0.5)

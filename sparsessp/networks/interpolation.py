@@ -1,4 +1,4 @@
-"""One-to-many mapping along z: how the missing planes are filled in (section 3.2, Fig. 2a).
+"""Interpolation along z: where and how the missing planes are filled in (section 3.2, Fig. 2a).
 
 Each interpolation has two functions, `before` and `after` the network, and two attributes: `input_depth` and
 `output_depth`, the planes that the network receives and returns.

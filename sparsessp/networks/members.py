@@ -1,4 +1,4 @@
-"""Methods and backbones by name: each is one file, and the file's one class of the contract's type is used."""
+"""Methods and backbones by name: each is a file that defines exactly one subclass of its contract."""
 
 import importlib
 from inspect import isabstract

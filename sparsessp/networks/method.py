@@ -4,15 +4,15 @@ A method is one file, `methods/NAME.py`, with one subclass of `Method`. The name
 settings, stages and tables; nothing needs to be registered. A method makes six choices. Each has a default, so
 an empty subclass is an unconditioned network:
 
-    code    turns task indices into the task code, once per batch
-    norm    normalisation in residual blocks and before the head
+    code    task code of a batch, from its task indices
+    norm    normalisation, in residual blocks and before the head
     conv    convolution of kernel 3 in residual blocks
-    gate    weights for the output of a residual block's second convolution
-    skip    transform of a feature on its way into the decoder
-    head    maps the last decoder feature to the output channels
+    gate    weighting of the output of a residual block's second convolution
+    skip    transform of a feature before it enters the decoder
+    head    layers from the last decoder feature to the output channels
 
-Every method returns a module that takes the task code as its last argument. The rest of the network does not
-know which method it uses. An example that conditions only the head:
+Every choice is a module that takes the task code as its last argument. The rest of the network does not depend on the
+method. An example that conditions only the head:
 
     class Scaled(Method):
         first_conditioned = "head"
@@ -111,7 +111,7 @@ class Method:
 
         Args:
             n: Dimensions of the decoder.
-            level: 1 to 5. Level 5 is the bottleneck, for which there is no decoder feature.
+            level: 1 to 5. Level 5 is the bottleneck, where the decoder has no feature yet.
             channels: Channels of the feature.
         """
         return None

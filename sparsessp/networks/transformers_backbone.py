@@ -1,4 +1,4 @@
-"""Backbones from Hugging Face transformers, which is imported only when one is built: it takes seconds."""
+"""Backbones from Hugging Face transformers, which takes seconds to import and is imported only when one is built."""
 
 from abc import abstractmethod
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Multi-Net: an unconditioned network for each structure (section 2.1; the baseline of Table 7).
 
-The paper uses FNet's network. Here all methods share one U-Net, so that they differ in conditioning only
+The paper uses FNet's own network. Here all methods share one U-Net, so that they differ in conditioning only
 (docs/methods.md#multi-net).
 """
 

@@ -16,8 +16,8 @@ from sparsessp.networks.blocks import Code, Norm, Site, one_hot, per_channel
 from sparsessp.networks.convolution import convolve, convolve_per_sample
 from sparsessp.networks.method import Method
 
-# Ratio of the elements of all merged kernels to those of the output above which the convolution is computed expert by
-# expert. Measured on two cores, eight samples of eight tasks (docs/speed.md#what-was-tried).
+# The convolution is computed expert by expert if the merged kernels have more than this many times the elements of the
+# output. Measured on two cores with eight samples of eight tasks (docs/speed.md#what-was-tried).
 _KERNELS_OVER_OUTPUT = 10
 
 
@@ -136,7 +136,7 @@ class MixtureConv(nn.Module):
 
 
 class MergedConv(nn.Module):
-    """The convolution that a mixture is for one task, with its merged kernel."""
+    """Convolution with the merged kernel of one task."""
 
     def __init__(self, kernel_OI: Tensor, stride: int):
         super().__init__()
