@@ -26,7 +26,7 @@ NAMES = tuple(name.partition("@")[2] for name in TRAININGS)
 def undisturbed(tmp_path_factory):
     """A clone that ran the plan by plain `dvc repro`."""
     folder = chaos.prepare(tmp_path_factory.mktemp("run_plan") / "undisturbed", PLAN)
-    sh(folder, "dvc", "repro")
+    (folder / "ran").write_text("\n".join(ran(sh(folder, "dvc", "repro").stdout)))
     return folder
 
 
@@ -65,8 +65,8 @@ def test_two_workers_end_as_one_stage_after_another(undisturbed, clone):
     done = sh(clone, *RUNNER).stdout
     assert "2 of 2 experiments to run" in done and "[2/2]" in done and "reports/index.html" in done
     assert chaos.differences(undisturbed, clone) == []
-    orders = [list(read_yaml(folder / "dvc.lock")["stages"]) for folder in (undisturbed, clone)]
-    assert orders[0] == orders[1]
+    trained = [name for name in (clone / "ran").read_text().split() if name.startswith(("train@", "evaluate@"))]
+    assert [name for name in read_yaml(clone / "dvc.lock")["stages"] if name in trained] == trained
     assert ran(sh(clone, "dvc", "repro").stdout) == []
     assert "0 of 2 experiments to run" in sh(clone, *RUNNER).stdout
 

@@ -97,17 +97,18 @@ def run_jobs(jobs: Sequence[Job], experiments: Sequence[str], count: int, pipeli
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat a request to terminate as Ctrl-C."""
+def _interruptible() -> Iterator[None]:
+    """Treat a request to terminate as Ctrl-C, which a shell's background job would ignore."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def headline() -> str:
@@ -170,7 +171,7 @@ def run(arguments: Sequence[str]) -> None:
     params = read_params()
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     clock = _Clock()
-    with _terminable(), exclusive_lock(LOCKS / "run_plan"):
+    with _interruptible(), exclusive_lock(LOCKS / "run_plan"):
         if count == 1:
             complete = repro("--keep-going") or (repro("--single-item", "report") and False)
             clock.part("all stages")

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from threading import Thread
@@ -39,14 +39,17 @@ def work(job: Job, runner: int | None = None) -> Outcome:
     """
     os.chdir(ROOT)
     _end_with(runner)
-    start, done = time.monotonic(), []
-    with _output_to(log(job.name)):
-        for stage in job.stages:
-            reason = _attempt(stage)
-            if reason is not None:
-                return Outcome(tuple(done), reason, time.monotonic() - start)
-            done.append(stage.name)
-    return Outcome(tuple(done), None, time.monotonic() - start)
+    start, done, reason = time.monotonic(), [], None
+    try:
+        with _output_to(log(job.name)):
+            for stage in job.stages:
+                reason = _attempt(stage)
+                if reason is not None:
+                    break
+                done.append(stage.name)
+    except OSError as error:
+        reason = explain(error)
+    return Outcome(tuple(done), reason, time.monotonic() - start)
 
 
 def _attempt(stage: Stage) -> str | None:
@@ -134,15 +137,17 @@ def _end_with(runner: int | None) -> None:
     def wait() -> None:
         while psutil.pid_exists(runner):
             time.sleep(_PAUSE)
-        os.kill(os.getppid(), signal.SIGTERM)  # the pool, which would start another worker
-        os._exit(1)
+        os.killpg(0, signal.SIGKILL)  # with the pool, which would start another worker
 
     if runner is not None:
         Thread(target=wait, daemon=True).start()
 
 
 def costs(names: Sequence[str]) -> dict[str, float]:
-    """Estimate the multiply-accumulates of each of these experiments, which order them by duration."""
+    """Estimate the multiply-accumulates of each of these experiments, which order them by duration.
+
+    An experiment that fails here has cost 0; its training will say why.
+    """
     os.chdir(ROOT)
     from pipeline.plan.estimate import amount, network_settings, runs
     from pipeline.plan.params import read_params
@@ -150,7 +155,14 @@ def costs(names: Sequence[str]) -> dict[str, float]:
 
     params = read_params()
     patch = params.scale.training.patch
-    table = runs(params, amount(params)).set_index("name")
-    steps = table["iterations"] + table["equivalents"]
-    networks = {name: meta_network(network_settings(params, params.experiments[name])) for name in names}
-    return {name: float(steps[name]) * macs(network, patch, patch) for name, network in networks.items()}
+    steps = {name: run.iterations or 1 for name, run in params.experiments.items()}
+    with suppress(Exception):
+        table = runs(params, amount(params)).set_index("name")
+        steps = (table["iterations"] + table["equivalents"]).to_dict()
+    found = dict.fromkeys(names, 0.0)
+    for name in names:
+        # An exception may be one that cannot be sent to the runner.
+        with suppress(Exception):
+            network = meta_network(network_settings(params, params.experiments[name]))
+            found[name] = float(steps[name]) * macs(network, patch, patch)
+    return found
