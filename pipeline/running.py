@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from pipeline.paths import ARTIFACTS, CODE, DURATIONS, FAILURES, LOCKS, PROFILE, REPORTS, RESULTS, RUNS, VOLUMES
 from sparsessp.errors import SparseSSPError
@@ -28,7 +28,7 @@ def clear_failure(*stages: str) -> None:
         (FAILURES / f"{stage}.txt").unlink(missing_ok=True)
 
 
-def _refuse_links(_: Sequence[str]) -> None:
+def refuse_links(_: Sequence[str]) -> None:
     """Stop before any work if DVC would refuse the outputs after it.
 
     Raises:
@@ -42,6 +42,22 @@ def _refuse_links(_: Sequence[str]) -> None:
             )
 
 
+@contextmanager
+def guarded(stage: str) -> Iterator[None]:
+    """Run a stage in this block: no other process runs it meanwhile, and if it fails, the reason is kept."""
+    reason = FAILURES / f"{stage}.txt"
+    with exclusive_lock(LOCKS / stage):
+        # A stage that is killed, for example because memory ran out, cannot write its reason afterwards.
+        write_text(reason, _UNFINISHED)
+        try:
+            yield
+        except Exception as error:
+            with suppress(OSError):  # a full disk: report the first error, not this one
+                write_text(reason, command_line.explain(error) or f"{type(error).__name__}: {error}")
+            raise
+        clear_failure(stage)
+
+
 def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     """Run a stage's script with these arguments; started by hand, without the rules of DVC's stages."""
     stage = os.environ.get("DVC_STAGE")
@@ -51,19 +67,10 @@ def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     if orphaned():
         sys.exit("the DVC that started this stage is gone")
     end_with_parent()
-    command_line.main(_refuse_links, given)
+    command_line.main(refuse_links, given)
 
     def noted(given: Sequence[str]) -> None:
-        reason = FAILURES / f"{stage}.txt"
-        # A stage that is killed, for example because memory ran out, cannot write its reason afterwards.
-        write_text(reason, _UNFINISHED)
-        try:
+        with guarded(stage):
             run(given)
-        except Exception as error:
-            with suppress(OSError):  # a full disk: report the first error, not this one
-                write_text(reason, command_line.explain(error) or f"{type(error).__name__}: {error}")
-            raise
-        clear_failure(stage)
 
-    with exclusive_lock(LOCKS / stage):
-        command_line.main(noted, given)
+    command_line.main(noted, given)

@@ -3,13 +3,9 @@
 import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
-import time
 
 import chaos
-import psutil
 import pytest
 from helpers.checkout import BIN, make_clone, sh
 
@@ -136,49 +132,6 @@ def forget_trainings(clone):
     lock = read_yaml(clone / "dvc.lock")
     lock["stages"] = {k: v for k, v in lock["stages"].items() if not k.startswith(("train@", "evaluate@"))}
     (clone / "dvc.lock").write_text(dump_yaml(lock))
-
-
-def run_plan(clone, *arguments, ok=True):
-    return sh(clone, sys.executable, "-m", "pipeline.run_plan", *arguments, ok=ok)
-
-
-def test_experiments_run_at_a_time_end_as_one_after_the_other(undisturbed, clone):
-    forget_trainings(clone)
-    done = run_plan(clone, "--workers", "2").stdout
-    assert "2 of 2 experiments to run" in done and "[2/2]" in done and "reports/index.html" in done
-    assert chaos.differences(undisturbed[0], clone) == []
-    assert ran(sh(clone, "dvc", "repro").stdout) == []
-    assert "0 of 2 experiments to run" in run_plan(clone, "--workers", "2").stdout
-
-
-def test_a_failed_experiment_stops_no_other_and_the_status_and_the_report_say_so(clone):
-    forget_trainings(clone)
-    method = clone / "sparsessp" / "networks" / "methods" / "plain.py"
-    method.write_text(
-        method.read_text() + '\nfrom sparsessp.errors import SparseSSPError\nraise SparseSSPError("no")\n'
-    )
-    done = run_plan(clone, "--workers", "2", ok=False)
-    assert done.returncode == 1 and "plain-2d-prefix-r2 failed: no" in done.stdout, done.stdout
-    assert "tgnet-2d-prefix-r2 done" in done.stdout and "1 experiments failed" in done.stdout
-    assert "**1 of 2** declared runs" in (clone / "reports" / "README.md").read_text()
-    assert "error: no" in (clone / "artifacts" / "logs" / "plain-2d-prefix-r2.txt").read_text()
-
-
-def test_after_an_interrupt_nothing_runs_on_and_the_next_call_finishes(undisturbed, clone):
-    forget_trainings(clone)
-    process = start(clone, sys.executable, "-m", "pipeline.run_plan", "--workers", "2")
-    logs = [clone / "artifacts" / "logs" / f"{name.partition('@')[2]}.txt" for name in TRAININGS]
-    until = time.monotonic() + 60
-    while not all(path.exists() and "Running stage" in path.read_text() for path in logs):
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.05)
-    assert not (clone / "artifacts" / "results" / "plain-2d-prefix-r2").exists()
-    process.send_signal(signal.SIGINT)
-    out = process.communicate(timeout=30)[0]
-    assert process.returncode == 1 and "interrupted" in out and "Traceback" not in out, out
-    assert str(clone) not in [found.info["cwd"] for found in psutil.process_iter(["cwd"])]
-    run_plan(clone, "--workers", "2")
-    assert chaos.differences(undisturbed[0], clone) == []
 
 
 def test_trainings_side_by_side_in_one_workspace_end_as_one_after_the_other(undisturbed, clone):

@@ -1,0 +1,188 @@
+"""Run the pipeline with several experiments at a time.
+
+DVC runs the stages up to resample. Workers, which import torch once, run each training and evaluation that is not up to
+date. DVC records the results and runs the remaining stages. The result equals that of plain `dvc repro`, which has
+nothing to do afterwards.
+
+If an experiment fails, the others continue: the report names it, and the exit status is 1. After Ctrl-C or a kill, run
+the command again: finished experiments are kept, and trainings resume from their last validation.
+
+Examples:
+  python -m pipeline.run_plan                 a worker for each core
+  python -m pipeline.run_plan --workers 1     plain `dvc repro`, one stage after another
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import contextmanager
+
+from pipeline.commands import command
+from pipeline.paths import LOCKS, REPORTS
+from pipeline.plan.params import Params, read_params
+from pipeline.run_plan.jobs import BIN, Job, Outcome, log
+from pipeline.run_plan.progress import Progress, duration
+from pipeline.run_plan.recording import Pipeline
+from pipeline.run_plan.worker import costs, work
+from sparsessp.errors import SparseSSPError
+from sparsessp.schema import Z_PROFILE, linear_regression
+from sparsessp.support.command_line import main
+from sparsessp.support.processes import exclusive_lock
+
+_PAUSE = 1.0  # s, between two looks at the running jobs
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def repro(*arguments: str) -> bool:
+    """Run `dvc repro`; returns whether it succeeded."""
+    return subprocess.run(["dvc", "repro", *arguments]).returncode == 0
+
+
+def chains(params: Params) -> dict[str, tuple[str, ...]]:
+    """Return the stages that a worker runs one after the other, by name of the experiment or reference."""
+    found: dict[str, tuple[str, ...]] = {name: (f"train@{name}", f"evaluate@{name}") for name in params.experiments}
+    found |= {linear_regression(ratio): (f"linear_regression@{ratio}",) for ratio in params.ratios}
+    return {**found, Z_PROFILE: ("z_profile",)}
+
+
+def run_jobs(jobs: Sequence[Job], experiments: Sequence[str], count: int, pipeline: Pipeline) -> dict[str, str]:
+    """Run jobs in workers, the longest first, and keep the results of each as it finishes.
+
+    Args:
+        jobs: What to run.
+        experiments: Names of the jobs that are trainings.
+        count: Jobs at a time.
+        pipeline: Keeps the results.
+
+    Returns:
+        Why jobs failed, by name.
+    """
+    try:
+        from pipeline.run_plan.engine import local, workers
+    except ModuleNotFoundError as error:
+        raise SparseSSPError(
+            f"{error.name} is not installed; several workers need it: pip install -e '.[cluster]', or use --workers 1"
+        ) from None
+    failed: dict[str, str] = {}
+    with workers(local(count)) as submit:
+        estimated = submit(costs, experiments).result()
+        estimated |= {job.name: 0.0 for job in jobs if job.name not in estimated}
+        progress = Progress(estimated, count)
+        order = sorted(jobs, key=lambda job: -estimated[job.name])
+        waiting = {submit(work, job, os.getpid()): job.name for job in order}
+        while waiting:
+            for future in wait(waiting, _PAUSE, FIRST_COMPLETED).done:
+                name = waiting.pop(future)
+                error = future.exception()
+                outcome = future.result() if error is None else Outcome((), f"the worker was lost ({error})", 0.0)
+                reason = outcome.reason
+                for stage in outcome.done:
+                    if (changed := pipeline.keep(stage)) is not None:
+                        reason = f"{changed} changed while it ran, so the result was not recorded; run it again"
+                        break
+                outcome = Outcome(outcome.done, reason, outcome.seconds)
+                progress.finished(name, outcome)
+                if reason is not None:
+                    failed[name] = reason
+            progress.running()
+    return failed
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Treat a request to terminate as Ctrl-C, which a shell's background job would ignore."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def headline() -> str:
+    """Return the first lines of the report: the data, the main scores and what is missing."""
+    lines = (REPORTS / "README.md").read_text(encoding="utf-8").replace("**", "").splitlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith("Results")), 0)
+    end = next((i for i, line in enumerate(lines) if line.startswith("|")), len(lines))
+    return "\n".join(lines[start:end]).strip()
+
+
+class _Clock:
+    """How long each part took."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self.parts: list[str] = []
+
+    def part(self, name: str) -> None:
+        now = time.monotonic()
+        self.parts.append(f"{name} {duration(now - self._last)}")
+        self._last = now
+
+
+def run_plan(params: Params, count: int, clock: _Clock) -> bool:
+    """Run every stage; returns whether all succeeded. The report is written in any case, if there is data."""
+    if not repro("split", *(f"resample@{ratio}" for ratio in params.ratios)):
+        return False
+    pipeline = Pipeline()
+    planned = chains(params)
+    jobs = pipeline.unfinished(planned)
+    clock.part("data")
+    experiments = [job.name for job in jobs if job.name in params.experiments]
+    print(
+        f"{len(experiments)} of {len(params.experiments)} experiments to run, "
+        f"{len(jobs) - len(experiments)} of {len(planned) - len(params.experiments)} references, {count} at a time",
+        flush=True,
+    )
+    failed = run_jobs(jobs, experiments, count, pipeline) if jobs else {}
+    pipeline.record()
+    clock.part("experiments")
+    # Plain `dvc repro` would run what failed once more.
+    complete = repro() if not failed else repro("--single-item", "profile") and False
+    if not complete:
+        repro("--single-item", "report")
+    clock.part("profile and report")
+    if failed:
+        print(
+            "\n".join([f"{len(failed)} failed:", *(f"  {name}: {why} ({log(name)})" for name, why in failed.items())])
+        )
+    return complete
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the plan, then say where its results are."""
+    parser = command("run_plan", __doc__)
+    parser.add_argument("--workers", type=int, default=cores(), help="experiments at a time (default %(default)s)")
+    count = parser.parse_args(arguments).workers
+    if count < 1:
+        raise SparseSSPError(f"--workers = {count}; allowed: 1 or more")
+    params = read_params()
+    os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    clock = _Clock()
+    with _interruptible(), exclusive_lock(LOCKS / "run_plan"):
+        if count == 1:
+            complete = repro("--keep-going") or (repro("--single-item", "report") and False)
+            clock.part("all stages")
+        else:
+            complete = run_plan(params, count, clock)
+    if (REPORTS / "README.md").is_file():
+        print(f"\n{headline()}\n\nOpen {REPORTS}/index.html in a browser, or read {REPORTS}/README.md.")
+    print(f"Time: {', '.join(clock.parts)}.")
+    if not complete:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(run, sys.argv[1:])

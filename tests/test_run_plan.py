@@ -1,0 +1,166 @@
+"""The runner: workers end where plain `dvc repro` ends, whatever is killed, fails or changes on the way."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+
+import chaos
+import psutil
+import pytest
+from helpers.checkout import sh
+from test_recovery import PLAN, TRAININGS, forget_trainings, ran, start
+
+from pipeline.run_plan import progress, worker
+from pipeline.run_plan.jobs import Outcome, log
+from sparsessp.errors import SparseSSPError
+from sparsessp.support.yaml_files import read_yaml
+
+RUNNER = (sys.executable, "-m", "pipeline.run_plan", "--workers", "2")
+NAMES = tuple(name.partition("@")[2] for name in TRAININGS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A clone that ran the plan by plain `dvc repro`."""
+    folder = chaos.prepare(tmp_path_factory.mktemp("run_plan") / "undisturbed", PLAN)
+    (folder / "ran").write_text("\n".join(ran(sh(folder, "dvc", "repro").stdout)))
+    return folder
+
+
+@pytest.fixture
+def clone(undisturbed, tmp_path):
+    """A copy of it without trainings."""
+    folder = tmp_path / "clone"
+    shutil.copytree(undisturbed, folder, symlinks=True)
+    forget_trainings(folder)
+    return folder
+
+
+def wait_for(condition, process, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until and process.poll() is None, process.stdout.read()
+        time.sleep(0.02)
+
+
+def said(clone, name, text):
+    path = clone / log(name)
+    return path.exists() and text in path.read_text(errors="replace")
+
+
+def works_in(clone):
+    """Whether a process works in the clone."""
+    return str(clone) in [found.info["cwd"] for found in psutil.process_iter(["cwd"])]
+
+
+def lengthen(clone):
+    """Train long enough to be met, with a state after each step."""
+    sh(clone, sys.executable, "-m", "pipeline.compose", *PLAN, "scale.budget.amount.topology_2d=60")
+
+
+def test_two_workers_end_as_one_stage_after_another(undisturbed, clone):
+    done = sh(clone, *RUNNER).stdout
+    assert "2 of 2 experiments to run" in done and "[2/2]" in done and "reports/index.html" in done
+    assert chaos.differences(undisturbed, clone) == []
+    trained = [name for name in (clone / "ran").read_text().split() if name.startswith(("train@", "evaluate@"))]
+    assert [name for name in read_yaml(clone / "dvc.lock")["stages"] if name in trained] == trained
+    assert ran(sh(clone, "dvc", "repro").stdout) == []
+    assert "0 of 2 experiments to run" in sh(clone, *RUNNER).stdout
+
+
+def test_results_in_dvcs_cache_are_checked_out_instead_of_computed(undisturbed, clone):
+    shutil.copytree(undisturbed / ".dvc" / "cache" / "runs", clone / ".dvc" / "cache" / "runs")
+    assert "0 of 2 experiments to run" in sh(clone, *RUNNER).stdout
+    assert chaos.differences(undisturbed, clone) == []
+
+
+def test_a_failure_stops_no_other_and_the_status_and_the_report_name_it(clone):
+    method = clone / "sparsessp" / "networks" / "methods" / "plain.py"
+    method.write_text(
+        method.read_text() + '\nfrom sparsessp.errors import SparseSSPError\nraise SparseSSPError("no")\n'
+    )
+    done = sh(clone, *RUNNER, ok=False)
+    assert done.returncode == 1 and "plain-2d-prefix-r2 failed: no" in done.stdout, done.stdout
+    assert "tgnet-2d-prefix-r2 done" in done.stdout and "1 failed" in done.stdout
+    assert "**1 of 2** declared runs" in (clone / "reports" / "README.md").read_text()
+    assert said(clone, "plain-2d-prefix-r2", "error: no")
+
+
+def test_after_an_interrupt_nothing_runs_on_and_the_next_call_finishes(undisturbed, clone):
+    process = start(clone, *RUNNER)
+    wait_for(lambda: any(said(clone, name, "Running stage 'train") for name in NAMES), process)
+    process.send_signal(signal.SIGINT)
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode == 1 and "interrupted" in out and "Traceback" not in out, out
+    assert not works_in(clone)
+    sh(clone, *RUNNER)
+    assert chaos.differences(undisturbed, clone) == []
+
+
+def test_killed_workers_are_replaced_and_a_killed_runner_ends_them_all(undisturbed, clone, tmp_path):
+    lengthen(clone)
+    reference = tmp_path / "reference"
+    shutil.copytree(clone, reference, symlinks=True)
+    sh(reference, "dvc", "repro")
+    process = start(clone, *RUNNER)
+    states = clone / ".scratch"
+    wait_for(lambda: len(list(states.glob("*/state.pt"))) == 2, process)
+    pid = int(re.search(r"in process (\d+)", (clone / log(NAMES[0])).read_text())[1])
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: said(clone, NAMES[0], "resumes from iteration"), process)
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 60
+    while works_in(clone):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    sh(clone, *RUNNER)
+    assert chaos.differences(reference, clone) == []
+
+
+def test_results_of_code_that_changed_meanwhile_are_not_recorded(clone):
+    lengthen(clone)
+    process = start(clone, *RUNNER)
+    wait_for(lambda: said(clone, NAMES[1], "Running stage 'train"), process)
+    method = clone / "sparsessp" / "networks" / "methods" / "plain.py"
+    method.write_text(method.read_text() + "# changed\n")
+    out = process.communicate()[0]
+    assert process.returncode == 1 and "plain.py changed while it ran" in out and "tgnet-2d-prefix-r2 done" in out, out
+    stages = read_yaml(clone / "dvc.lock")["stages"]
+    assert TRAININGS[0] in stages and TRAININGS[1] not in stages
+    assert not (clone / "artifacts" / "runs" / NAMES[1]).exists()
+
+
+def test_a_command_that_is_no_stage_is_refused():
+    assert worker.parse("python -m pipeline.stages.train --name 'a b'") == ("pipeline.stages.train", ["--name", "a b"])
+    for command in ("echo python -m pipeline.stages.train", "python -m os", "python"):
+        with pytest.raises(SparseSSPError, match="dvc.yaml: cmd"):
+            worker.parse(command)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    ((0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3725, "1 h 02 min")),
+)
+def test_durations_read_well(seconds, text):
+    assert progress.duration(seconds) == text
+
+
+def test_progress_counts_names_failures_and_estimates_the_time_left(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    table = progress.Progress({"long": 30.0, "short": 10.0, "other": 10.0}, workers=2)
+    table.finished("long", Outcome((), None, 40.0))
+    table.finished("short", Outcome((), "no", 20.0))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("[1/3] long done (40.0 s), 0 s, about 40 s left")
+    assert second.startswith("[2/3] short failed: no (20.0 s), 0 s, about 12 s left")  # (20 + 10 * 20 / 40) / 2
+
+
+def test_the_last_state_of_a_progress_bar_is_the_last_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log("a").parent.mkdir(parents=True)
+    log("a").write_text("Running stage\n> command\n  0%\r 50%|#####\r")
+    assert progress.last_line("a") == "50%|#####"
