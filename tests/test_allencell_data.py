@@ -532,10 +532,10 @@ def test_preparation_refuses_what_zscore_refuses(bad):
 
 def test_the_zoom_follows_the_paper_or_the_file():
     preparation = Preparation(zoom=0.37241, voxel_um=0.29)
-    assert zoom_factors("paper", preparation, None, "image 1") == (0.37241, 0.37241)
+    assert zoom_factors("paper", preparation, (None, None, None), "image 1") == (0.37241, 0.37241)
     assert zoom_factors("metadata", preparation, (0.29, 0.086, 0.145), "image 1") == pytest.approx((0.086 / 0.29, 0.5))
     with pytest.raises(SparseSSPError, match="image 1.*voxel size.*'paper'"):
-        zoom_factors("metadata", preparation, None, "image 1")
+        zoom_factors("metadata", preparation, (0.29, None, 0.1), "image 1")
 
 
 # Fingerprint

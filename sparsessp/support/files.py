@@ -1,11 +1,16 @@
-"""Atomic, durable writing of files, and checksums."""
+"""Atomic, durable writing of files, checksums, and errors of the operating system."""
 
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# Errors that say nothing about the contents of a file.
+_SYSTEM_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM, errno.EIO}
+_ERRNO_TEXT = re.compile(r"errno[ =](\d+)", re.IGNORECASE)
 
 
 @contextmanager
@@ -54,3 +59,26 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 checksum of a file in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def raise_system_error(error: BaseException, path: Path | None = None) -> None:
+    """Raise the error of the operating system that a library wrapped in `error`, if there is one.
+
+    Readers catch all errors that a broken file causes in a library. Too many open files, a missing permission or
+    a failing disk must not be reported as a broken file. Libraries keep the cause as an exception, or only in the
+    text of the message.
+
+    Args:
+        error: Error of the library.
+        path: File that was read.
+
+    Raises:
+        OSError: The cause, with its file name.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        numbers = [error.errno]
+    else:
+        numbers = [int(number) for number in _ERRNO_TEXT.findall(str(error))]
+    for number in numbers:
+        if number in _SYSTEM_ERRORS:
+            raise OSError(number, os.strerror(number), str(path) if path else None) from error
