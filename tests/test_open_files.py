@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def _czi(folder):
 
 
 def _tiff(folder):
-    tifffile.imwrite(folder / "f", np.ones((3, 9, 9), np.uint16), metadata={"axes": "ZYX"})
+    tifffile.imwrite(folder / "f", np.ones((3, 9, 9), np.uint16), photometric="minisblack", metadata={"axes": "ZYX"})
     return lambda: read_image(folder / "f", [0], "row 1")
 
 
@@ -162,9 +163,9 @@ def test_too_many_open_files_is_named_as_itself(tmp_path, make, left):
             read()
     except OSError as error:
         assert error.errno == errno.EMFILE
-        assert "f: Too many open files" in explain(error) and "ulimit -n" in explain(error)
+        assert re.fullmatch(rf"{tmp_path}\S*f\S*: Too many open files; .*ulimit -n.*", explain(error))
     else:
-        assert left  # some readers need a single descriptor
+        assert left  # some readers need a single descriptor only
     read()
 
 

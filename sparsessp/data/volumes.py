@@ -150,14 +150,17 @@ def read_volume(path: Path) -> Volume:
         with tifffile.TiffFile(path) as tiff:
             if tiff.ome_metadata is None:
                 raise SparseSSPError(f"{path}: no OME metadata; expected an OME-TIFF with axes CZYX")
+            series = tiff.series[0]
+            # Axes of length 1 may be missing.
+            if series.axes not in ("CZYX", "ZYX", "CYX", "YX"):
+                raise SparseSSPError(f"{path}: the axes are {series.axes}; expected CZYX")
+            if series.dtype != np.float32:
+                raise SparseSSPError(f"{path}: the voxels are {series.dtype}; expected float32, z-scored")
+            if series.dataoffset is None:
+                raise SparseSSPError(f"{path}: not an uncompressed OME-TIFF whose planes follow each other")
+            dtype = series.dtype.newbyteorder(tiff.byteorder)
+            voxels = np.memmap(path, dtype, "r", series.dataoffset, series.shape)
             ome = tifffile.xml2dict(tiff.ome_metadata)["OME"]
-            axes, dtype = tiff.series[0].axes, tiff.series[0].dtype
-        # Axes of length 1 may be missing.
-        if axes not in ("CZYX", "ZYX", "CYX", "YX"):
-            raise SparseSSPError(f"{path}: the axes are {axes}; expected CZYX")
-        if dtype != np.float32:
-            raise SparseSSPError(f"{path}: the voxels are {dtype}; expected float32, z-scored")
-        voxels = tifffile.memmap(path, mode="r")
         pixels = ome["Image"]["Pixels"]
         channels = pixels["Channel"] if isinstance(pixels["Channel"], list) else [pixels["Channel"]]
         items = ome["StructuredAnnotations"]["MapAnnotation"]["Value"]

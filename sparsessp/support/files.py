@@ -4,12 +4,13 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
-# Errors that say nothing about the contents of a file.
-_SYSTEM_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM, errno.EIO}
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Numbers of errors that mean that a process or the system has run out of something."""
+_NOT_THE_FILE = SHORTAGES | {errno.EACCES, errno.EPERM, errno.EIO}
 _ERRNO_TEXT = re.compile(r"errno[ =](\d+)", re.IGNORECASE)
 
 
@@ -61,24 +62,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def raise_system_error(error: BaseException, path: Path | None = None) -> None:
+def raise_system_error(error: BaseException, path: Path | None = None, among: Set[int] = _NOT_THE_FILE) -> None:
     """Raise the error of the operating system that a library wrapped in `error`, if there is one.
 
     Readers catch all errors that a broken file causes in a library. Too many open files, a missing permission or
-    a failing disk must not be reported as a broken file. Libraries keep the cause as an exception, or only in the
-    text of the message.
+    a failing disk must not be reported as a broken file. Libraries raise the cause as it is, or keep only its text.
 
     Args:
         error: Error of the library.
-        path: File that was read.
+        path: File that was used, if the cause does not name one.
+        among: Numbers of the errors to raise.
 
     Raises:
-        OSError: The cause, with its file name.
+        OSError: The cause.
     """
-    if isinstance(error, OSError) and error.errno is not None:
-        numbers = [error.errno]
-    else:
-        numbers = [int(number) for number in _ERRNO_TEXT.findall(str(error))]
-    for number in numbers:
-        if number in _SYSTEM_ERRORS:
-            raise OSError(number, os.strerror(number), str(path) if path else None) from error
+    number = error.errno if isinstance(error, OSError) else None
+    numbers = [int(text) for text in _ERRNO_TEXT.findall(str(error))] if number is None else [number]
+    for number in among & set(numbers):
+        name = getattr(error, "filename", None) or path
+        raise OSError(number, os.strerror(number), None if name is None else str(name)) from error
