@@ -127,21 +127,20 @@ def _read_block(
 
 
 def _edges(file: tifffile.TiffFile, source: str) -> Edges:
-    """Return the voxel size in OME metadata, in ImageJ's way, or in the tags for the resolution."""
+    """Return the voxel size in OME metadata, otherwise in ImageJ's, otherwise in the tags for the resolution."""
     if file.ome_metadata:
-        return _ome_edges(file.ome_metadata, source)
-    page = file.pages.first
-    resolutions = [page.tags.valueof(tag) for tag in ("YResolution", "XResolution")]
-    y, x = (den / num if num else None for num, den in (value or (0, 1) for value in resolutions))
+        edges = _ome_edges(file.ome_metadata, source)
+        if edges != (None, None, None):
+            return edges
     metadata = file.imagej_metadata or {}
     unit = str(metadata.get("unit", "")).strip()
+    y, x = (_per_pixel(file, name) for name in ("YResolution", "XResolution"))
     if unit in _UNCALIBRATED:
-        tag = _RESOLUTION_UNITS.get(int(page.tags.valueof("ResolutionUnit", 2)))
-        edges = [tag and edge_um(size, tag, name, source) for size, name in ((y, "YResolution"), (x, "XResolution"))]
+        unit = _RESOLUTION_UNITS.get(int(file.pages.first.tags.valueof("ResolutionUnit", 2)), "")
+        finest = [edge_um(size, unit, "resolution", source) for size in (y, x) if size and unit]
         # Many programs write a resolution for printing or the screen, which says nothing about the sample.
-        if tag is None or any(edge is not None and edge > _FINEST_PRINT_UM for edge in edges):
+        if not finest or max(finest) > _FINEST_PRINT_UM:
             return None, None, None
-        unit = tag
     spacing = metadata.get("spacing")
     z = abs(spacing) if isinstance(spacing, int | float) else spacing  # negative in stacks from the top down
     return (
@@ -149,6 +148,12 @@ def _edges(file: tifffile.TiffFile, source: str) -> Edges:
         edge_um(y, str(metadata.get("yunit", unit)), "YResolution", source),
         edge_um(x, unit, "XResolution", source),
     )
+
+
+def _per_pixel(file: tifffile.TiffFile, name: str) -> float | None:
+    """Return the units of length per pixel by a resolution tag; None without one, or for the placeholder 1 / 1."""
+    pixels, length = file.pages.first.tags.valueof(name, (1, 1))
+    return None if pixels == length or not pixels else length / pixels
 
 
 def _ome_edges(metadata: str, source: str) -> Edges:
