@@ -39,9 +39,10 @@ def ome(tiff_data, own=HERE, **sizes):
     edges = "".join(f' PhysicalSize{key}="{value}"' for key, value in sizes.items())
     identity = f' UUID="{own}"' if own else ""
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"{identity}>'
-        f'<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="32" SizeY="24" SizeZ="6" '
-        f'SizeC="2" SizeT="1"{edges}><Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"{identity}>'
+        '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" '
+        f'SizeX="32" SizeY="24" SizeZ="6" SizeC="2" SizeT="1"{edges}><Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
         f'<Channel ID="Channel:0:1" SamplesPerPixel="1"/>{tiff_data}</Pixels></Image></OME>'
     )
 
@@ -200,10 +201,13 @@ def planes(z=0, c=0, step=1, lost=(), shift=lambda c, z: (0, 0), **more):
 
 
 def mosaic(lost=(), overlap=0):
-    return [
-        ({"C": c, "Z": z}, 70_000 + left - overlap * (left > 0), 9, VOXELS[c, z][:, left - overlap * (left > 0) : left + 16])
-        for c, z, left in ((c, z, left) for c, z in np.ndindex(2, 6) for left in (0, 16)) if (c, z, left) not in lost
-    ]  # fmt: skip
+    tiles = []
+    for channel, number in np.ndindex(2, 6):
+        for left in (0, 16 - overlap):
+            if (channel, number, left) not in lost:
+                pixels = VOXELS[channel, number][:, left : left + 16 + overlap]
+                tiles.append(({"C": channel, "Z": number}, 70_000 + left, 9, pixels))
+    return tiles
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from sparsessp.data.splits import PARTS
-from sparsessp.data.volumes import TRANSMITTED_LIGHT, Stack, Volume, open_channel, read_volume, sparse_view, write_volume
+from sparsessp.data.volumes import (
+    TRANSMITTED_LIGHT,
+    Stack,
+    Volume,
+    open_channel,
+    read_volume,
+    sparse_view,
+    write_volume,
+)
 from sparsessp.errors import SparseSSPError
 from sparsessp.schema import CHECKSUM_COLUMN, MANIFEST, VIEWS
 from sparsessp.structures import structure

@@ -341,9 +341,7 @@ def _request(
         raise _Again(f"the file breaks off after {part.bytes} of {part.size} bytes")
 
 
-def _accept(
-    answer: requests.Response, part: PartialFile, pin: Pin | None, ask: Callable[[], Remote | None]
-) -> bool:
+def _accept(answer: requests.Response, part: PartialFile, pin: Pin | None, ask: Callable[[], Remote | None]) -> bool:
     """Check the headers of an answer, and prepare the partial file for its body.
 
     Args:

@@ -34,7 +34,7 @@ _ALLOWED = "µm (um, micron), nm, pm, Å, mm, cm, m, inch, and names such as nan
 def micrometres(unit: str) -> float | None:
     """Return the micrometres in one `unit`, such as 0.001 for nm; None if the unit is unknown.
 
-    All spellings of the micro sign are accepted, also escaped as `\\u00B5`, which is how ImageJ writes them.
+    All spellings of the micro sign are accepted, also the escape sequence that ImageJ writes.
     """
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), unit.strip())
     text = unicodedata.normalize("NFKC", text).replace("\N{GREEK SMALL LETTER MU}", "u").strip()
