@@ -494,7 +494,7 @@ def test_bad_tiff_stacks_are_named(tmp_path):
     refuses("2 along the axis T", np.stack([voxels, voxels]), "TCZYX", ome=True)
     refuses("axes are IYX.*allowed: ZYX, CZYX", voxels[0], None)
     refuses("axes are|readable", voxels, "CZYX", ome=True, keep=-1000)
-    refuses("readable", voxels, "CZYX", compression="zlib", keep=-3000)
+    refuses("is missing|readable", voxels, "CZYX", compression="zlib", keep=-3000)
 
 
 # Preparation
@@ -532,10 +532,10 @@ def test_preparation_refuses_what_zscore_refuses(bad):
 
 def test_the_zoom_follows_the_paper_or_the_file():
     preparation = Preparation(zoom=0.37241, voxel_um=0.29)
-    assert zoom_factors("paper", preparation, None, "image 1") == (0.37241, 0.37241)
+    assert zoom_factors("paper", preparation, (None, None, None), "image 1") == (0.37241, 0.37241)
     assert zoom_factors("metadata", preparation, (0.29, 0.086, 0.145), "image 1") == pytest.approx((0.086 / 0.29, 0.5))
     with pytest.raises(SparseSSPError, match="image 1.*voxel size.*'paper'"):
-        zoom_factors("metadata", preparation, None, "image 1")
+        zoom_factors("metadata", preparation, (0.29, None, 0.1), "image 1")
 
 
 # Fingerprint

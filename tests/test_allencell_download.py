@@ -15,9 +15,10 @@ from helpers.server import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sparsessp.data.allencell import download
+from sparsessp.data.allencell import download, http_answers
 from sparsessp.data.allencell.catalogue import SETS, load_catalogue
-from sparsessp.data.allencell.download import Fetched, Patience, Pin, remote_size, require_disk, stored
+from sparsessp.data.allencell.download import Fetched, Patience, Pin, Remote, probe, remote_size, require_disk, stored
+from sparsessp.data.allencell.http_answers import Version, retry_after
 from sparsessp.data.allencell.lock import Lock
 from sparsessp.errors import SparseSSPError
 from sparsessp.structures import KEYS
@@ -192,7 +193,7 @@ def test_whatever_is_lost_the_file_is_whole(server, target, drops):
 
 def test_the_next_run_goes_on(server, target):
     server.conduct(NAME).drops = [200_000]
-    with pytest.raises(SparseSSPError, match=rf"{NAME}: no source gives .* bytes are kept; the next run resumes"):
+    with pytest.raises(SparseSSPError, match=rf"{NAME}: no source has .* bytes are kept; the next run resumes"):
         fetch([_url(server)], target, patience=Patience(attempts=1))
     assert not target.exists() and 0 < stored(target) <= 200_000
     before = stored(target)
@@ -232,35 +233,178 @@ def test_a_bad_part_of_an_earlier_run_is_mended(server, target, bad):
     assert _alone(target) and server.sent(NAME)[-1] == len(CONTENT)
 
 
-@pytest.mark.parametrize("status", (500, 503, 429))
+@pytest.mark.parametrize("status", (500, 503, 408, 425, 429))
 def test_a_server_in_trouble_is_asked_again(server, target, status):
     server.conduct(NAME).statuses = [status]
     fetch([_url(server)], target, PIN)
     assert _alone(target) and [entry[3] for entry in server.log] == [status, 200]
 
 
+@pytest.mark.parametrize("status", (408, 429, 503))
 @pytest.mark.parametrize("date", (False, True))
-def test_retry_after_is_honoured(server, target, date):
+def test_retry_after_is_honoured(server, target, status, date):
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)  # whole seconds: one at least
     server.conduct(NAME).headers = {"Retry-After": later if date else "1"}
-    server.conduct(NAME).statuses = [429]
+    server.conduct(NAME).statuses = [status]
     start = time.monotonic()
     fetch([_url(server)], target, PIN)
     assert time.monotonic() - start > 0.9
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"),
+    [
+        ("7", 7, 7),
+        (" 7 ", 7, 7),
+        ("9" * 5000, 10**9, 10**18),
+        ("\u00b2", 0, 0),
+        ("\u0667", 0, 0),
+        ("-5", 0, 0),
+        ("1.5", 0, 0),
+        ("soon", 0, 0),
+        ("", 0, 0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+        ("Wed, 21 Oct 99999 07:28:00 GMT", 0, 0),
+        (format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True), 7000, 7200),
+        (format_datetime(datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=2)), 7000, 7200),  # "-0000"
+    ],
+)
+def test_what_servers_write_into_retry_after_is_seconds(value, low, high):
+    assert low <= retry_after({"Retry-After": value}) <= high
+
+
+def test_no_wait_is_longer_than_ten_minutes(server, target, monkeypatch):
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    server.conduct(NAME).headers = {"Retry-After": "86400"}
+    server.conduct(NAME).statuses = [503]
+    fetch([_url(server)], target, PIN)
+    assert max(waits) == 600
+
+
+# Parts of one file. If-Range names a strong ETag, otherwise the date; a weak ETag fails the server.
+
+DATE, LATER = "Wed, 21 Oct 2015 07:28:00 GMT", "Thu, 22 Oct 2015 07:28:00 GMT"
+VERSIONS = (
+    {},
+    {"etag": False, "modified": DATE},
+    {"etags": ['W/"weak"'], "modified": DATE},
+    {"etags": ['W/"weak"']},
+    {"etag": False},
+    {"etag": False, "modified": DATE, "total": False},
+    {"etag": False, "modified": DATE, "length": False},
+)
+
+
+def _conduct(server, **values):
+    for key, value in values.items():
+        setattr(server.conduct(NAME), key, value)
+
+
+@pytest.mark.parametrize("breaks", (90_000, 20_000))  # more and less than a chunk
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+def test_a_file_that_always_breaks_arrives_in_pieces(server, target, version, breaks):
+    _conduct(server, breaks=breaks, **version)
+    fetch([_url(server)], target, PIN, patience=Patience(attempts=2, pause=0.0))
+    assert _alone(target) and sum(server.sent(NAME)) < 1.1 * len(CONTENT)
+
+
+@pytest.mark.parametrize("version", VERSIONS[:4], ids=str)
+def test_without_a_checksum_a_version_holds_the_pieces_together(server, target, version):
+    _conduct(server, breaks=90_000, **version)
+    fetch([_url(server)], target, patience=Patience(attempts=2, pause=0.0))
+    assert _alone(target) and sum(server.sent(NAME)) < 1.1 * len(CONTENT)
+
+
+def test_without_a_version_or_checksum_pieces_are_not_joined(server, target):
+    _conduct(server, breaks=90_000, etag=False)
+    with pytest.raises(SparseSSPError, match="breaks off after 90000 of 400000 bytes; tried 3 times") as caught:
+        fetch([_url(server)], target)
+    assert "bytes are kept" not in str(caught.value) and stored(target) == 0
+
+
+@pytest.mark.parametrize("version", VERSIONS[1:5], ids=str)
+def test_the_next_run_resumes_by_any_version(server, target, version):
+    _conduct(server, breaks=150_000, **version)
+    with pytest.raises(SparseSSPError, match="150000 bytes are kept"):
+        fetch([_url(server)], target, PIN, patience=Patience(attempts=1))
+    _conduct(server, breaks=None)
+    fetch([_url(server)], target, PIN)
+    assert _alone(target) and server.sent(NAME) == [150_000, len(CONTENT) - 150_000]
+
+
+def test_a_file_with_another_date_starts_from_zero(server, target):
+    _conduct(server, etag=False, modified=DATE, drops=[150_000])
+    with pytest.raises(SparseSSPError):
+        fetch([_url(server)], target, patience=Patience(attempts=1))
+    new = CONTENT[::-1]
+    (server.folder / NAME).write_bytes(new)
+    _conduct(server, modified=LATER)
+    assert fetch([_url(server)], target).path.read_bytes() == new
+
+
+@pytest.mark.parametrize("version", VERSIONS[1:5], ids=str)
+def test_a_change_that_no_version_shows_costs_one_more_download(server, target, version):
+    """The checksum finds it, and the file is downloaded once more as a whole."""
+    (server.folder / NAME).write_bytes(bytes(len(CONTENT)))
+    _conduct(server, drops=[150_000], **version)
+    with pytest.raises(SparseSSPError):
+        fetch([_url(server)], target, PIN, patience=Patience(attempts=1))
+    (server.folder / NAME).write_bytes(CONTENT)
+    fetch([_url(server)], target, PIN)
+    assert _alone(target) and server.sent(NAME) == [150_000, 250_000, len(CONTENT)]
+
+
+@given(etag=st.none() | st.sampled_from(('"a"', 'W/"a"', "a", "")), modified=st.sampled_from((None, DATE, "today", "")))
+def test_if_range_is_a_strong_etag_or_a_date(etag, modified):
+    value = Version(etag, modified).if_range
+    assert value in (('"a"',) if etag == '"a"' else (DATE,) if modified == DATE else (None,))
+
+
+@pytest.mark.parametrize("length", ("\u00b2", "-1", "many", "", "1e9", "9" * 5000))
+def test_an_absurd_length_is_no_length(length):
+    assert http_answers.length({"Content-Length": length}) in (None, 10**18)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("bytes 5-9/10", (5, 10)),
+        ("bytes 5-9/*", (5, None)),
+        ("bytes */10", (None, 10)),
+        ("bytes 5-9", (None, None)),
+        ("items 5-9/10", (None, None)),
+        ("bytes \u00b2-9/10", (None, None)),
+        ("", (None, None)),
+    ],
+)
+def test_ranges_are_read(value, expected):
+    assert http_answers.content_range({"Content-Range": value}) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "pin", "resumable"),
+    [(version, None, True) for version in VERSIONS[:4]]
+    + [({"etag": False}, None, False), ({"etag": False}, PIN, True), ({"ranges": False}, PIN, False)],
+)
+def test_a_source_says_in_advance_whether_it_can_resume(server, values, pin, resumable):
+    _conduct(server, **values)
+    assert probe([_url(server)], pin) == Remote(len(CONTENT), resumable)
+    assert sum(server.sent(NAME)) <= 1 or "ranges" in values
 
 
 @pytest.mark.parametrize("length", (True, False))
 def test_a_silent_server_is_left_and_asked_again(server, target, length):
     server.conduct(NAME).stalls, server.conduct(NAME).length = [1.5], length
     fetch([_url(server)], target, PIN, patience=Patience(attempts=3, pause=0.0, timeout=(5.0, 0.7)))
-    assert _alone(target) and len(server.log) == 2
+    assert _alone(target) and [size for size in server.sent(NAME) if size > 1] == [len(CONTENT)] * 2
 
 
-@pytest.mark.parametrize("etags", (['"old"', '"new"'], ['W/"weak"'], ['"old"', 'W/"old"']))
-def test_another_or_weak_etag_starts_from_zero(server, target, etags):
+@pytest.mark.parametrize("etags", (['"old"', '"new"'], ['W/"old"', 'W/"new"'], ['"old"', 'W/"old"']))
+def test_another_etag_starts_from_zero(server, target, etags):
     server.conduct(NAME).drops, server.conduct(NAME).etags = [200_000], etags
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and server.sent(NAME)[1:] == [len(CONTENT)]
+    assert _alone(target) and server.sent(NAME)[-1] == len(CONTENT)
 
 
 def test_a_part_of_another_file_is_not_appended(server, target):
@@ -350,7 +494,7 @@ def test_every_source_says_what_it_did(servers, target):
     first.conduct(NAME).statuses, second.conduct(NAME).statuses = [403], [503] * 3
     with pytest.raises(SparseSSPError, match=r"tom20.*/tom20.tar.gz: HTTP 403 .*; .*HTTP 503 .*tried 3 times"):
         fetch([_url(first), _url(second)], target)
-    with pytest.raises(SparseSSPError, match="none is given"):
+    with pytest.raises(SparseSSPError, match="no source is given"):
         fetch([], target)
 
 

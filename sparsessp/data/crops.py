@@ -182,5 +182,7 @@ class Crops:
         return view.unsqueeze(1), target.unsqueeze(1), task_B
 
     def _cut(self, stacks: list[np.ndarray], starts: list, size: tuple[int, int, int], flips: list) -> Tensor:
-        boxes = [cut(stack, start, size, flip) for stack, start, flip in zip(stacks, starts, flips, strict=True)]
-        return torch.from_numpy(np.stack(boxes)).to(self.device)
+        boxes = np.empty((len(stacks), *size), np.float32)
+        for box, stack, start, flip in zip(boxes, stacks, starts, flips, strict=True):
+            box[...] = cut(stack, start, size, flip)  # copied at once, so that one file is open at a time
+        return torch.from_numpy(boxes).to(self.device)

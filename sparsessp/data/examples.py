@@ -1,6 +1,6 @@
 """Crops of a few test volumes, stored for the figures.
 
-They are chosen by the split, never by a score: the first test volume of each structure.
+The first test volume of each structure is shown. No score influences the choice.
 """
 
 import re
@@ -12,9 +12,9 @@ import numpy as np
 
 from sparsessp.data.samples import Sample
 from sparsessp.errors import SparseSSPError
-from sparsessp.support.files import atomic_write
+from sparsessp.support.files import atomic_write, raise_system_error
 
-SIDE = 128  # rows and columns at most, around the centre
+SIDE = 128  # largest number of rows and columns, around the centre
 # Structures of Figure 5: three whose quality section 4.4.1 reports as preserved, and a thin one whose quality drops.
 STRUCTURES_SHOWN = ("nucleolus", "microtubule", "nuclear_envelope", "actomyosin_bundle")
 _RUNS = re.compile(r"repmode-3d-prefix-r1|tgnet-(3to2d|3d)-prefix-r\d")  # in Figures 5 and 6
@@ -36,7 +36,7 @@ def first_volumes(samples: Iterable[Sample], structures: Sequence[str] | None = 
 
 
 def centre(stack_DHW: np.ndarray) -> np.ndarray:
-    """Return the centre of a stack, all planes, as float16."""
+    """Return the central rows and columns of all planes of a stack, as float16."""
     corners = [max(n - SIDE, 0) // 2 for n in stack_DHW.shape[1:]]
     rows, columns = (slice(corner, corner + SIDE) for corner in corners)
     return np.asarray(stack_DHW[:, rows, columns], np.float16)
@@ -49,10 +49,10 @@ def write_examples(path: Path, stacks: Mapping[str, np.ndarray]) -> None:
 
 
 def read_examples(path: Path) -> Examples:
-    """Read the file that `write_examples` writes; an empty dictionary if it is missing.
+    """Read the file that `write_examples` writes; return an empty dictionary if it is missing.
 
     Raises:
-        SparseSSPError: The file is broken or of another kind.
+        SparseSSPError: The file is broken or has another format.
     """
     if not path.exists():
         return {}
@@ -60,4 +60,5 @@ def read_examples(path: Path) -> Examples:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name].astype(np.float32) for name in archive.files}
     except (ValueError, OSError, EOFError, BadZipFile) as error:
+        raise_system_error(error, path)
         raise SparseSSPError(f"{path}: not a readable archive of stacks ({error})") from None

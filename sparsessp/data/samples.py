@@ -14,7 +14,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from sparsessp.data.splits import PARTS
-from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, read_volume, sparse_view, write_volume
+from sparsessp.data.volumes import (
+    TRANSMITTED_LIGHT,
+    Stack,
+    Volume,
+    open_channel,
+    read_volume,
+    sparse_view,
+    write_volume,
+)
 from sparsessp.errors import SparseSSPError
 from sparsessp.schema import CHECKSUM_COLUMN, MANIFEST, VIEWS
 from sparsessp.structures import structure
@@ -38,8 +46,8 @@ class Sample:
     volume: str
     structure: str
     task: int
-    view_dHW: np.ndarray
-    target_DHW: np.ndarray
+    view_dHW: Stack
+    target_DHW: Stack
     ratio: int
     phase: int
 
@@ -113,7 +121,7 @@ def make_views(volumes: Path, views: Path, ratio: int, phase: int = 0, progress:
     write_table(views / VIEWS, rows.assign(ratio=ratio, phase=phase))
 
 
-def check_voxels(stack: np.ndarray, source: str) -> None:
+def check_voxels(stack: Stack, source: str) -> None:
     """Check that a stack is not empty, finite and not constant.
 
     Raises:
@@ -152,8 +160,8 @@ def load_samples(volumes: Path, views: Path, splits: Path, part: str) -> list[Sa
 
 def _load(volumes: Path, views: Path, row: dict) -> Sample:
     key, path = row["structure"], row["path_x"]
-    target = read_volume(volumes / path).channel(key)
-    view = read_volume(views / path).channel(TRANSMITTED_LIGHT)
+    target = open_channel(volumes / path, key)
+    view = open_channel(views / path, TRANSMITTED_LIGHT)
     # The files may have changed since they were sampled, which no score would show.
     check_voxels(target, f"{volumes / path}, channel {key}")
     check_voxels(view, str(views / path))

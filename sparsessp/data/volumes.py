@@ -5,14 +5,16 @@ OME-TIFF, so that it can be memory-mapped and opens in Fiji and napari with its 
 """
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
 
 from sparsessp.errors import SparseSSPError
-from sparsessp.support.files import atomic_write
+from sparsessp.support.files import atomic_write, raise_system_error
 
 TRANSMITTED_LIGHT = "transmitted_light"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/sparsessp/sparsessp")
@@ -40,6 +42,83 @@ class Volume:
         if name not in self.channels:
             raise SparseSSPError(f"channel {name!r} is missing; the volume has: {', '.join(self.channels)}")
         return self.voxels[self.channels.index(name)]
+
+
+@dataclass(frozen=True)
+class StoredStack:
+    """A stack in a file that is open only while voxels are read.
+
+    A memory map keeps a file descriptor, and a training uses more volumes than a process may have descriptors, so
+    each access maps the file anew. Whatever it returns keeps the file open: copy it, or let go of it soon. Any
+    attribute of an array that is not defined here, such as `mean`, is that of a new memory map.
+
+    Attributes:
+        path: Uncompressed file.
+        offset: Position of the first voxel in bytes.
+        shape: Shape of the stack.
+        dtype: Type of the voxels.
+        version: Size and modification time of the file when it was first opened.
+    """
+
+    path: Path
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    version: tuple[int, int]
+
+    def open(self) -> np.memmap:
+        """Map the stack into memory.
+
+        Raises:
+            SparseSSPError: The file has been deleted or changed since it was first opened.
+        """
+        try:
+            if _version(self.path) == self.version:
+                return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+        except (FileNotFoundError, ValueError):  # ValueError: cut short
+            pass
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
+        raise SparseSSPError(f"{self.path}: the file has been deleted or changed since it was first opened")
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self.open()[index]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self.open())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.open(), dtype) if copy else np.asarray(self.open(), dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # protocols that arrays implement and this class does not
+            raise AttributeError(name)
+        return getattr(self.open(), name)
+
+
+Stack = np.ndarray | StoredStack
+
+
+def _version(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def open_channel(path: Path, name: str) -> StoredStack:
+    """Return channel `name` (D, H, W) of the volume at `path`, without keeping the file open.
+
+    Raises:
+        SparseSSPError: As for `read_volume`; or the channel is missing.
+    """
+    version = _version(path) if path.is_file() else (0, 0)
+    volume = read_volume(path)
+    stack = volume.channel(name)
+    offset = volume.voxels.offset + volume.channels.index(name) * stack.nbytes
+    return StoredStack(path, offset, stack.shape, stack.dtype, version)
 
 
 def write_volume(path: Path, volume: Volume) -> None:
@@ -71,14 +150,17 @@ def read_volume(path: Path) -> Volume:
         with tifffile.TiffFile(path) as tiff:
             if tiff.ome_metadata is None:
                 raise SparseSSPError(f"{path}: no OME metadata; expected an OME-TIFF with axes CZYX")
+            series = tiff.series[0]
+            # Axes of length 1 may be missing.
+            if series.axes not in ("CZYX", "ZYX", "CYX", "YX"):
+                raise SparseSSPError(f"{path}: the axes are {series.axes}; expected CZYX")
+            if series.dtype != np.float32:
+                raise SparseSSPError(f"{path}: the voxels are {series.dtype}; expected float32, z-scored")
+            if series.dataoffset is None:
+                raise SparseSSPError(f"{path}: not an uncompressed OME-TIFF whose planes follow each other")
+            dtype = series.dtype.newbyteorder(tiff.byteorder)
+            voxels = np.memmap(path, dtype, "r", series.dataoffset, series.shape)
             ome = tifffile.xml2dict(tiff.ome_metadata)["OME"]
-            axes, dtype = tiff.series[0].axes, tiff.series[0].dtype
-        # Axes of length 1 may be missing.
-        if axes not in ("CZYX", "ZYX", "CYX", "YX"):
-            raise SparseSSPError(f"{path}: the axes are {axes}; expected CZYX")
-        if dtype != np.float32:
-            raise SparseSSPError(f"{path}: the voxels are {dtype}; expected float32, z-scored")
-        voxels = tifffile.memmap(path, mode="r")
         pixels = ome["Image"]["Pixels"]
         channels = pixels["Channel"] if isinstance(pixels["Channel"], list) else [pixels["Channel"]]
         items = ome["StructuredAnnotations"]["MapAnnotation"]["Value"]
@@ -93,9 +175,10 @@ def read_volume(path: Path) -> Volume:
         raise SparseSSPError(
             f"{path}: the OME metadata lack {error}; expected named channels, voxel size and notes"
         ) from None
-    except (SparseSSPError, PermissionError, MemoryError):
+    except (SparseSSPError, MemoryError):
         raise
     except Exception as error:  # tifffile raises all kinds of errors on a broken file
+        raise_system_error(error, path)
         raise SparseSSPError(f"{path}: not a readable uncompressed OME-TIFF ({error})") from error
 
 

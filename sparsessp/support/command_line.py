@@ -71,6 +71,8 @@ _HINTS = {
     errno.EACCES: "grant the permission and run it again",
     errno.EPERM: "grant the permission and run it again",
     errno.EROFS: "choose a writable folder",
+    errno.EMFILE: "raise the limit of open files (ulimit -n) and run it again",
+    errno.ENFILE: "the whole system has too many open files; close other programs and run it again",
 }
 
 

@@ -1,11 +1,17 @@
-"""Atomic, durable writing of files, and checksums."""
+"""Atomic, durable writing of files, checksums, and errors of the operating system."""
 
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
+
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Numbers of errors that mean that a process or the system has run out of something."""
+_NOT_THE_FILE = SHORTAGES | {errno.EACCES, errno.EPERM, errno.EIO}
+_ERRNO_TEXT = re.compile(r"errno[ =](\d+)", re.IGNORECASE)
 
 
 @contextmanager
@@ -54,3 +60,24 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 checksum of a file in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def raise_system_error(error: BaseException, path: Path | None = None, among: Set[int] = _NOT_THE_FILE) -> None:
+    """Raise the error of the operating system that a library wrapped in `error`, if there is one.
+
+    Readers catch all errors that a broken file causes in a library. Too many open files, a missing permission or
+    a failing disk must not be reported as a broken file. Libraries raise the cause as it is, or keep only its text.
+
+    Args:
+        error: Error of the library.
+        path: File that was used, if the cause does not name one.
+        among: Numbers of the errors to raise.
+
+    Raises:
+        OSError: The cause.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    numbers = [int(text) for text in _ERRNO_TEXT.findall(str(error))] if number is None else [number]
+    for number in among & set(numbers):
+        name = getattr(error, "filename", None) or path
+        raise OSError(number, os.strerror(number), None if name is None else str(name)) from error

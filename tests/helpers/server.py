@@ -20,6 +20,10 @@ class Conduct:
     statuses: list[int | None] = field(default_factory=list)  # answer this, without a body
     headers: dict[str, str] = field(default_factory=dict)  # more headers, on every answer
     etags: list[str | None] = field(default_factory=list)  # the file's ETag from now on; None is the true one
+    etag: bool = True  # send an ETag at all
+    modified: str | None = None  # Last-Modified, which If-Range may name too
+    breaks: int | None = None  # close the connection after so many bytes of every body
+    total: bool = True  # name the size of the whole file in Content-Range
     truncated: int | None = None  # always end after so many bytes of the file, though the head promises all
     corrupt: bool = False  # always flip a bit in the middle of the file
     ranges: bool = True  # answer Range at all
@@ -104,10 +108,15 @@ class _Handler(BaseHTTPRequestHandler):
         if conduct.corrupt:
             middle = len(content) // 2
             content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-        start, status, headers = 0, 200, {"ETag": etag, "Accept-Ranges": "bytes"}
+        start, status, headers = 0, 200, {"Accept-Ranges": "bytes"}
+        headers |= {"ETag": etag} if conduct.etag else {}
+        headers |= {"Last-Modified": conduct.modified} if conduct.modified else {}
         if conduct.compress and "gzip" in self.headers.get("Accept-Encoding", ""):
             content, headers["Content-Encoding"] = gzip.compress(content), "gzip"
-        same = not conduct.if_range or self.headers.get("If-Range", etag) == etag
+        condition = self.headers.get("If-Range")
+        if condition is not None and condition.startswith("W/"):  # RFC 9110, section 13.1.5
+            raise AssertionError("a weak ETag in If-Range")
+        same = not conduct.if_range or condition in (None, etag, conduct.modified)
         if wanted and conduct.ranges and same:
             first, _, last = wanted.removeprefix("bytes=").partition("-")
             start, stop, size = int(first), int(last or len(content) - 1) + 1, len(content)
@@ -115,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
                 entry[3] = 416
                 self._head(416, {"Content-Range": f"bytes */{size}", "Content-Length": "0"})
                 return
-            status, headers["Content-Range"] = 206, f"bytes {start}-{stop - 1}/{size}"
+            status, headers["Content-Range"] = 206, f"bytes {start}-{stop - 1}/{size if conduct.total else '*'}"
             content = content[:stop]
         promised = len(content) - start
         if conduct.length:
@@ -125,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
             end = max(start, min(end, conduct.truncated))
         if body and (drop := conduct.drops.pop(0) if conduct.drops else None) is not None:
             end = min(end, start + drop)
+        if body and conduct.breaks is not None:
+            end = min(end, start + conduct.breaks)
         stall = conduct.stalls.pop(0) if body and conduct.stalls else None
         entry[3:] = status, end - start if body else 0  # before the head, after which the client may look
         self._head(status, {**headers, **conduct.headers})

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from sparsessp.errors import SparseSSPError
+from sparsessp.support.files import SHORTAGES, raise_system_error
 
 LARGEST_BYTES = 4 * 10**9  # of one file; an image of the collection has well below 1 GB
 _CHUNK = 1 << 20
@@ -38,6 +39,7 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
     Raises:
         BadArchive: The archive is truncated or corrupt, or a wanted file is listed twice or is too large.
         SparseSSPError: The archive is missing, or a file cannot be written to `folder`.
+        OSError: Too many files are open, or memory is exhausted.
     """
     if not archive.is_file():
         raise SparseSSPError(f"{archive}: the archive is missing")
@@ -69,6 +71,7 @@ def members(archive: Path, wanted: Collection[str], folder: Path) -> Iterator[tu
             f"{archive}: truncated or corrupt ({error}), found after {len(seen)} wanted files; download it again"
         ) from None
     except OSError as error:
+        raise_system_error(error, archive, SHORTAGES)
         raise SparseSSPError(f"{archive}: cannot be unpacked in {folder} ({error.strerror})") from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -12,13 +12,14 @@ from tqdm import tqdm
 from sparsessp.data.allencell.archive import BadArchive, members
 from sparsessp.data.allencell.catalogue import Catalogue
 from sparsessp.data.allencell.conversion import convert
-from sparsessp.data.allencell.download import Fetched, Patience, fetch, remote_size, stored
+from sparsessp.data.allencell.download import Fetched, Patience, Remote, fetch, probe, stored
 from sparsessp.data.allencell.lists import Image
 from sparsessp.data.allencell.lock import Lock
 from sparsessp.data.allencell.settings import AcquisitionSettings
 from sparsessp.data.allencell.sources import local_path
 from sparsessp.data.allencell.store import Store
 from sparsessp.errors import SparseSSPError
+from sparsessp.support.files import SHORTAGES, raise_system_error
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,12 @@ class Work:
         store = self.store()
         return [image for image in self.images if store is None or store.facts(image) is None]
 
-    def to_download(self) -> int | None:
-        """Return the bytes left to download: None if no source reports a size, 0 for a local archive."""
+    def to_download(self) -> Remote:
+        """Return the bytes left to download, 0 for a local archive, and whether the download can be resumed."""
         if not self.missing() or local_path(self._sources[0]) is not None:
-            return 0
-        size = remote_size(self._sources, self.patience)
-        return None if size is None else max(0, size - stored(self._target))
+            return Remote(0, True)
+        remote = probe(self._sources, self.lock.pin(self.file), self.patience)
+        return remote if remote.size is None else replace(remote, size=max(0, remote.size - stored(self._target)))
 
     def run(self, position: int) -> list[str]:
         """Prepare the missing images.
@@ -129,6 +130,7 @@ class Work:
                 except SparseSSPError as error:
                     faults.append(str(error))
                 except OSError as error:
+                    raise_system_error(error, among=SHORTAGES)
                     raise SparseSSPError(f"{store.path(image)}: cannot be written ({error})") from None
                 else:
                     store.keep(image, facts)

@@ -9,11 +9,12 @@ from sparsessp.data.allencell.catalogue import Catalogue
 from sparsessp.data.allencell.images import read_image
 from sparsessp.data.allencell.lists import Image
 from sparsessp.data.allencell.preparation import prepare, zoom_factors
+from sparsessp.data.allencell.voxel_size import Edges
 from sparsessp.data.volumes import Volume, write_volume
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import sha256
 
-_VOXEL_TOLERANCE = 0.01  # of each edge; files say 0.1083 where the collection's documentation says 0.108
+_VOXEL_TOLERANCE = 0.01  # of each edge; files say 0.1083, the documentation of the collection says 0.108
 
 
 def convert(
@@ -38,14 +39,8 @@ def convert(
             another voxel size than the catalogue says, or has a constant channel.
     """
     recording = read_image(source, list(image.channels.values()), image.row)
-    expected = catalogue.archives[image.set].voxel_um
-    recorded = recording.voxel_um or expected
-    if not np.allclose(recorded, expected, rtol=_VOXEL_TOLERANCE, atol=0):
-        raise SparseSSPError(
-            f"{image.row}: the voxel size in the file is {_text(recorded)} um; allowed: {_text(expected)}, "
-            f"1 % more or less, as archives.{image.set}.voxel_um of the catalogue says"
-        )
-    zoom = zoom_factors(voxel, catalogue.preparation, recording.voxel_um, image.row)
+    recorded = _voxel_um(recording.edges_um, catalogue.archives[image.set].voxel_um, image)
+    zoom = zoom_factors(voxel, catalogue.preparation, recording.edges_um, image.row)
     shape = recording.voxels.shape[2:]
     if min(round(n * factor) for n, factor in zip(shape, zoom, strict=True)) < 2:
         raise SparseSSPError(f"{image.row}: has {shape[0]} rows and {shape[1]} columns, too few to be zoomed")
@@ -65,7 +60,7 @@ def convert(
     notes = {
         "source": "AllenCell label-free collection",
         "image": image.path_czi,
-        "recorded_voxel_um": f"{_text(recorded)} ({'of the file' if recording.voxel_um else 'of the catalogue'})",
+        "recorded_voxel_um": f"{_text(recorded)} ({_origin(recording.edges_um)})",
         "zoom_yx": f"{zoom[0]:.6g} {zoom[1]:.6g}",
     }
     for name, (mean, std) in statistics.items():
@@ -90,6 +85,30 @@ def convert(
             for name, stack in zip(targets, voxels[1:], strict=True)
         },
     }
+
+
+def _voxel_um(edges_um: Edges, expected: tuple[float, float, float], image: Image) -> tuple[float, float, float]:
+    """Return the voxel size: the edges in the file, and those of the catalogue where the file gives none.
+
+    Raises:
+        SparseSSPError: An edge in the file differs from the catalogue's.
+    """
+    z, y, x = (known if edge is None else edge for edge, known in zip(edges_um, expected, strict=True))
+    if not np.allclose((z, y, x), expected, rtol=_VOXEL_TOLERANCE, atol=0):
+        found = " x ".join("unknown" if edge is None else f"{edge:.6g}" for edge in edges_um)
+        raise SparseSSPError(
+            f"{image.row}: the voxel size in the file is {found} um; allowed: {_text(expected)}, "
+            f"1 % more or less, as archives.{image.set}.voxel_um of the catalogue says"
+        )
+    return z, y, x
+
+
+def _origin(edges_um: Edges) -> str:
+    """Return where the voxel size is from."""
+    given = "".join(axis for axis, edge in zip("zyx", edges_um, strict=True) if edge is not None)
+    if given in ("", "zyx"):
+        return "of the file" if given else "of the catalogue"
+    return f"{', '.join(given)} of the file, otherwise of the catalogue"
 
 
 def _text(edges: tuple[float, ...]) -> str:

@@ -149,7 +149,13 @@ def _room(works: list[Work], structures: Collection[str], workers: int, out: Pat
     lines.append(f"archives needed: {', '.join(work.file for work in waiting)}")
     if for_dna := [work.file for work in waiting if SETS[work.set] not in structures]:
         lines.append(f"needed only because their images also show dna: {', '.join(for_dna)}")
-    sizes = {work.file: work.to_download() for work in waiting}
+    remotes = {work.file: work.to_download() for work in waiting}
+    sizes = {name: remote.size for name, remote in remotes.items()}
+    if fragile := [name for name, remote in remotes.items() if not remote.resumable]:
+        lines.append(
+            f"cannot be resumed: {', '.join(fragile)}; after a lost connection, these downloads start again from zero "
+            "(the server does not send parts of files, or does not identify their version)"
+        )
     if unknown := [name for name, size in sizes.items() if size is None]:
         lines.append(f"no source reports the size of {', '.join(unknown)}; not included below")
     known = sorted((size for size in sizes.values() if size), reverse=True)

@@ -1,45 +1,44 @@
-"""Bring one large file from the first of several sources that can give it: resumed, verified, whole.
+"""Downloading one large file from the first of several sources that has it, resumed and verified.
 
-Bytes that have come wait beside the target as `.NAME.part`, with the ETag and the size of the file
-they belong to in `.NAME.part.json`, so that the next attempt, or the next run, asks for the rest only.
+Bytes are kept next to the target as `.NAME.part` together with the version of the file that they belong to, so
+that the next attempt, or the next run, requests only the rest. A rest is requested on condition that the file has
+not changed: by its strong ETag, otherwise by its date. Where the server gives neither, only the checksum of the
+whole file tells whether the parts belong together.
 """
 
 import hashlib
-import json
-import os
-import re
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from email.utils import parsedate_to_datetime
-from functools import partial
 from pathlib import Path
 
 import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
+from sparsessp.data.allencell.http_answers import Version, content_range, length, retry_after, version
+from sparsessp.data.allencell.partial_file import PartialFile
 from sparsessp.data.allencell.sources import local_path
 from sparsessp.errors import SparseSSPError
-from sparsessp.support.files import write_text
+from sparsessp.support.files import SHORTAGES, raise_system_error
 
-_CHUNK = 1 << 15  # the most that a lost connection takes with it, bytes
+_CHUNK = 1 << 16
 _LONGEST_WAIT = 600.0  # s; a server that asks for more is asked again after this
-# A tar.gz that the server declares as encoded must come as it is, or its size and sum are another file's.
+_TRANSIENT = {408, 425, 429}  # timeout, too early, too many requests; and all 5xx
+# Without this, a server may send an archive compressed once more, whose size and checksum are those of another file.
 _HEADERS = {"Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to bear with a source.
+    """How often and how long a source is tried.
 
     Attributes:
-        attempts: Requests in a row that bring nothing new, until the next source is tried.
-        pause: Seconds before the second of them; doubled for each one after it.
-        timeout: Seconds without an answer, and without a byte, that end an attempt.
+        attempts: Consecutive requests without new bytes after which the next source is tried.
+        pause: Seconds before the second of them; doubled before each further one.
+        timeout: Seconds to wait for a connection, and for the next bytes.
     """
 
     attempts: int = 6
@@ -52,12 +51,12 @@ PATIENCE = Patience()
 
 @dataclass(frozen=True)
 class Pin:
-    """What a file must be.
+    """The checksum that a file must have.
 
     Attributes:
-        sha256: Its sum, in hex.
-        origin: Who says so and what to do if the file has rightly changed, for an error.
-        bytes: Its size, if known; a source with another size is then refused before it is read.
+        sha256: SHA-256 checksum in hex.
+        origin: Where the checksum is from, and what to do if the file has changed for a good reason; for errors.
+        bytes: Size, if known; a source with another size is refused before its file is downloaded.
     """
 
     sha256: str
@@ -67,14 +66,14 @@ class Pin:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is whole and, if it was pinned, the right one.
+    """A complete and verified file.
 
     Attributes:
-        path: Where it is.
-        sha256: Its sum, in hex.
-        bytes: Its size.
-        downloaded: It is a copy at the target, not a file of the user's own, used where it lies.
-        source: Where it came from; None for a copy that was at the target already.
+        path: Path of the file.
+        sha256: SHA-256 checksum in hex.
+        bytes: Size.
+        downloaded: Whether it is a copy at the target; False for a file of the user, used in place.
+        source: Source of the file; None for a copy that was already at the target.
     """
 
     path: Path
@@ -84,56 +83,29 @@ class Fetched:
     source: str | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True)
+class Remote:
+    """What a source says about a file before it is downloaded.
+
+    Attributes:
+        size: Size in bytes, or None if the source does not give it.
+        resumable: Whether a download can be continued after a lost connection.
+    """
+
+    size: int | None
+    resumable: bool
+
+
 class _Useless(Exception):
     """The source cannot give the file."""
 
 
 class _Again(Exception):
-    """The source may do better after `wait` seconds."""
+    """The source may give the file after `wait` seconds."""
 
     def __init__(self, reason: str, wait: float = 0.0):
         super().__init__(reason)
         self.wait = wait
-
-
-class _Partial:
-    """The bytes of a file that have come so far, and what is known of the whole."""
-
-    def __init__(self, target: Path):
-        self.path = target.with_name(f".{target.name}.part")
-        self._state = target.with_name(f".{target.name}.part.json")
-        try:
-            state = json.loads(self._state.read_text(encoding="utf-8"))
-            self.etag, self.size = state["etag"], state["size"]
-        except (FileNotFoundError, ValueError):
-            self.etag, self.size = None, None
-
-    @property
-    def bytes(self) -> int:
-        return self.path.stat().st_size if self.path.is_file() else 0
-
-    @property
-    def resumable(self) -> int:
-        """How many of the bytes the next run can use."""
-        return self.bytes if self.etag else 0
-
-    def discard(self) -> None:
-        self.etag, self.size = None, None
-        # In this order: a state must never stand beside the bytes of another file.
-        self.path.unlink(missing_ok=True)
-        self._state.unlink(missing_ok=True)
-
-    def begin(self, etag: str | None, size: int | None) -> None:
-        """Start from zero. Only a file with a strong ETag and a size can be continued later."""
-        self.discard()
-        self.size = size
-        if size is not None and etag is not None and etag.startswith('"'):
-            self.etag = etag
-            write_text(self._state, json.dumps({"etag": etag, "size": size}))
-
-    def finish(self, target: Path) -> None:
-        os.replace(self.path, target)
-        self._state.unlink(missing_ok=True)
 
 
 def fetch(
@@ -144,23 +116,23 @@ def fetch(
     progress: bool = True,
     position: int = 0,
 ) -> Fetched:
-    """Get one file from the first source that has it whole.
+    """Get one file from the first source that has it.
 
-    A source on this machine is verified and used where it is. Others are downloaded to `target`,
-    which appears in one step, and is used again without asking anybody unless its sum is not the
-    pinned one.
+    A local source is verified and used in place. Others are downloaded to `target`, which appears only when it is
+    complete. An existing `target` is used again without a request, unless its checksum is wrong.
 
     Args:
-        sources: URLs (http, https, file) or paths of the same bytes, in the order to try them.
-        target: Where a downloaded copy goes; its name stands for the file in messages.
-        pin: What the file must be; None accepts any file that is as long as its source says.
-        patience: With a source that fails.
-        progress: Show a bar with rate and time left, and tell of each retry.
-        position: Line of the bar, for downloads side by side.
+        sources: URLs (http, https, file) or paths of the same file, in the order in which they are tried.
+        target: Path of a downloaded copy; its name is the name of the file in messages.
+        pin: Expected checksum; without one, any file of the announced size is accepted.
+        patience: Retries and timeouts.
+        progress: Show a progress bar, and a line for each retry.
+        position: Line of the progress bar, for parallel downloads.
 
     Raises:
-        SparseSSPError: No source has the file, or the disk does not take it. The message names the
-            file, what each source did, and for a wrong file both sums and what to do.
+        SparseSSPError: No source has the file, or it cannot be read or written. The message names the file and what
+            each source answered; for a wrong file, both checksums and what to do.
+        OSError: Too many files are open, or memory is exhausted.
     """
     say = _Say(target.name, progress, position)
     reasons = []
@@ -173,51 +145,81 @@ def fetch(
                 return replace(_verify(local, pin, say, downloaded=False), source=source)
             except _Useless as reason:
                 reasons.append(f"{source}: {reason}")
-        kept = _Partial(target).resumable
+        kept = PartialFile(target).resumable
     except OSError as error:
+        raise_system_error(error, target, SHORTAGES)
         raise SparseSSPError(f"{error.filename or target}: cannot be read or written ({error.strerror})") from error
-    explained = "; ".join(reasons) or "none is given"
+    explained = "; ".join(reasons) or "no source is given"
     hint = f"; {kept} bytes are kept; the next run resumes from there" if kept else ""
-    raise SparseSSPError(f"{target.name}: no source gives the file: {explained}{hint}")
+    raise SparseSSPError(f"{target.name}: no source has the file: {explained}{hint}")
 
 
 def stored(target: Path) -> int:
-    """Return how many bytes of `target` are on the disk already, as a whole file or a part of one."""
-    return target.stat().st_size if target.is_file() else _Partial(target).resumable
+    """Return how many bytes of `target` are already on the disk, as a complete file or a part of it."""
+    return target.stat().st_size if target.is_file() else PartialFile(target).resumable
 
 
 def remote_size(sources: Sequence[str], patience: Patience = PATIENCE) -> int | None:
-    """Return the size in bytes that the first source to tell gives, None if none tells."""
+    """Return the size in bytes that the first source to give one gives, or None if none does."""
+    return probe(sources, patience=patience).size
+
+
+def probe(sources: Sequence[str], pin: Pin | None = None, patience: Patience = PATIENCE) -> Remote:
+    """Ask the sources in order for the size of a file, until one gives it.
+
+    Args:
+        sources: As for `fetch`.
+        pin: As for `fetch`.
+        patience: Timeouts.
+    """
+    answered = None
     with requests.Session() as session:
-        get = partial(session.request, headers=_HEADERS, timeout=patience.timeout, stream=True, allow_redirects=True)
         for source in sources:
             local = local_path(source)
             if local is not None:
                 if local.is_file():
-                    return local.stat().st_size
+                    return Remote(local.stat().st_size, True)
                 continue
             try:
-                with get("HEAD", source) as answer:
-                    if answer.status_code == 200 and "Content-Length" in answer.headers:
-                        return _length(answer)
-                # Some servers refuse HEAD, or send no length with it.
-                with get("GET", source, headers={**_HEADERS, "Range": "bytes=0-0"}) as answer:
-                    size = _range(answer)[1] if answer.status_code == 206 else _length(answer)
-                    if answer.ok and size is not None:
-                        return size
-            except requests.RequestException:
-                continue  # the download itself will say what is wrong
-    return None
+                remote = _probe(session, source, pin, patience.timeout)
+            except requests.RequestException as error:
+                raise_system_error(error, among=SHORTAGES)
+                continue  # the download itself will report the error
+            if remote is not None and remote.size is not None:
+                return remote
+            answered = answered or remote
+    return answered or Remote(None, True)
+
+
+def _probe(session: requests.Session, url: str, pin: Pin | None, timeout: tuple[float, float]) -> Remote | None:
+    """Request the first byte, then the headers alone if the size is still unknown; None if neither is answered."""
+    resumable = False
+    with session.get(url, headers=_HEADERS | {"Range": "bytes=0-0"}, timeout=timeout, stream=True) as answer:
+        if answer.ok:
+            resumable = answer.status_code == 206 and _identified(version(answer.headers), pin)
+            size = content_range(answer.headers)[1] if answer.status_code == 206 else length(answer.headers)
+            if size is not None:
+                return Remote(size, resumable)
+        ok = answer.ok
+    with session.head(url, headers=_HEADERS, timeout=timeout, allow_redirects=True) as answer:
+        if answer.status_code == 200:
+            return Remote(length(answer.headers), resumable)
+    return Remote(None, resumable) if ok else None
+
+
+def _identified(found: Version, pin: Pin | None) -> bool:
+    """Return whether parts of a file from different answers can be checked to belong together."""
+    return bool(found.if_range or found.etag or pin)
 
 
 def require_disk(folder: Path, needed: int, purpose: str) -> str:
-    """Check that `needed` more bytes fit into `folder`, which need not exist yet.
+    """Check that there is room for `needed` more bytes in `folder`, which may not exist yet.
 
     Returns:
-        A line that states what is needed and what is free.
+        A line with the space needed and the free space.
 
     Raises:
-        SparseSSPError: They do not fit.
+        SparseSSPError: There is too little space.
     """
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(existing).free
@@ -228,13 +230,13 @@ def require_disk(folder: Path, needed: int, purpose: str) -> str:
 
 
 class _Say:
-    """What the user sees of one file: its bar, and a line for each retry."""
+    """Messages about one file: a progress bar, and a line for each retry."""
 
     def __init__(self, name: str, progress: bool, position: int):
         self._name, self._progress, self._position = name, progress, position
 
     def bar(self, total: int | None, done: int = 0, doing: str = "") -> tqdm:
-        """Return a bar of bytes that vanishes when it is closed."""
+        """Return a progress bar of bytes that disappears when it is closed."""
         return tqdm(
             desc=f"{self._name}{doing}",
             total=total,
@@ -252,7 +254,7 @@ class _Say:
 
 
 def _verify(path: Path, pin: Pin | None, say: _Say, downloaded: bool) -> Fetched:
-    """Sum a file up and compare it with its pin."""
+    """Compute the checksum of a file and compare it with the expected one."""
     if not path.is_file():
         raise _Useless("there is no such file")
     size, digest = path.stat().st_size, hashlib.sha256()
@@ -267,15 +269,14 @@ def _verify(path: Path, pin: Pin | None, say: _Say, downloaded: bool) -> Fetched
 
 
 def _download(url: str, target: Path, pin: Pin | None, patience: Patience, say: _Say) -> Fetched:
-    """Get `target` from one URL, or find it there already."""
+    """Download `target` from one URL, unless it already exists."""
     if target.is_file():
         try:
             return _verify(target, pin, say, downloaded=True)
         except _Useless as reason:
             say.line(f"{target} is replaced: {reason}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = _Partial(target)
-    resumed = part.resumable > 0
+    part, fresh = PartialFile(target), False
     with requests.Session() as session:
         while True:
             _pull(session, url, part, pin, patience, say)
@@ -284,17 +285,18 @@ def _download(url: str, target: Path, pin: Pin | None, patience: Patience, say: 
                 break
             except _Useless as reason:
                 part.discard()
-                if not resumed:
+                if fresh or not part.doubtful:
                     raise
-                # The bytes of an earlier attempt may be the bad ones, so this source gets a fresh one.
                 say.line(f"starts again from zero: {reason}")
-                resumed = False
+                fresh = True
     part.finish(target)
     return replace(found, path=target, source=url)
 
 
-def _pull(session: requests.Session, url: str, part: _Partial, pin: Pin | None, patience: Patience, say: _Say) -> None:
-    """Ask until all bytes are there, or too many requests in a row have brought no new one."""
+def _pull(
+    session: requests.Session, url: str, part: PartialFile, pin: Pin | None, patience: Patience, say: _Say
+) -> None:
+    """Request the missing bytes until all have arrived, or too many consecutive requests brought no new ones."""
     failures, furthest = 0, part.bytes
     while True:
         try:
@@ -305,75 +307,83 @@ def _pull(session: requests.Session, url: str, part: _Partial, pin: Pin | None, 
             if failures >= patience.attempts:
                 raise _Useless(f"{reason}; tried {failures} times without getting further") from None
             wait = min(max(reason.wait, patience.pause * 2 ** (failures - 1)), _LONGEST_WAIT)
-            say.line(f"{reason}; again in {wait:.0f} s")
+            say.line(f"{reason}; trying again in {wait:.0f} s")
             time.sleep(wait)
 
 
 def _request(
-    session: requests.Session, url: str, part: _Partial, pin: Pin | None, timeout: tuple[float, float], say: _Say
+    session: requests.Session, url: str, part: PartialFile, pin: Pin | None, timeout: tuple[float, float], say: _Say
 ) -> None:
-    """Ask once for the bytes that are missing, and append them."""
+    """Request the missing bytes once, and append what arrives."""
     if part.bytes and part.bytes == part.size:
         return  # an earlier run ended before it could verify them
     headers = dict(_HEADERS)
-    if part.bytes and part.etag:
-        headers |= {"Range": f"bytes={part.bytes}-", "If-Range": part.etag}
+    if part.resumable and _identified(part.version, pin):
+        headers["Range"] = f"bytes={part.bytes}-"
+        if part.version.if_range:
+            headers["If-Range"] = part.version.if_range
     try:
         with session.get(url, headers=headers, timeout=timeout, stream=True) as answer:
-            _accept(answer, part, pin)
+            if not _accept(answer, part, pin, lambda: _probe(session, url, pin, timeout)):
+                return
             with part.path.open("ab") as file, say.bar(part.size, part.bytes) as bar:
-                for chunk in answer.raw.stream(_CHUNK, decode_content=False):
+                # read1 returns what has arrived, so that a lost connection costs none of it.
+                while chunk := answer.raw.read1(_CHUNK, decode_content=False):
                     file.write(chunk)
                     bar.update(len(chunk))
     except requests.RequestException as error:
+        raise_system_error(error, among=SHORTAGES)
         raise _Again(f"no answer ({error})") from None
-    except HTTPError:  # of the body, which urllib3 reads; in some versions it takes a short one for whole
+    except HTTPError as error:  # of the body, which urllib3 reads; some versions accept a short one
         if part.size is None:
-            raise _Again(f"the file breaks off after {part.bytes} bytes, of an unknown number") from None
+            raise _Again(f"the file breaks off after {part.bytes} bytes, of unknown size ({error})") from None
     if part.size is not None and part.bytes < part.size:
         raise _Again(f"the file breaks off after {part.bytes} of {part.size} bytes")
 
 
-def _accept(answer: requests.Response, part: _Partial, pin: Pin | None) -> None:
-    """Check the head of an answer, and make the partial file ready for its body."""
+def _accept(answer: requests.Response, part: PartialFile, pin: Pin | None, ask: Callable[[], Remote | None]) -> bool:
+    """Check the headers of an answer, and prepare the partial file for its body.
+
+    Args:
+        answer: Answer whose body has not been read.
+        part: Bytes downloaded so far.
+        pin: Expected checksum.
+        ask: Asks the server for the size, if the answer does not give it.
+
+    Returns:
+        Whether a body with new bytes follows; False if all bytes have already been downloaded.
+    """
     status = f"HTTP {answer.status_code} {answer.reason}"
-    if answer.status_code == 429 or answer.status_code >= 500:
-        raise _Again(status, _retry_after(answer))
+    if answer.status_code in _TRANSIENT or answer.status_code >= 500:
+        raise _Again(status, retry_after(answer.headers))
+    first, total = content_range(answer.headers)
     if answer.status_code == 416:
+        if part.bytes and part.size is None and total == part.bytes:
+            part.learn(total)
+            return False
         part.discard()
         raise _Again(f"{status}: the file has changed")
     if answer.status_code not in (200, 206):
         raise _Useless(status)
-    etag = answer.headers.get("ETag")
+    found = version(answer.headers)
     if answer.status_code == 206:
-        if (*_range(answer), etag) != (part.bytes, part.size, part.etag):
+        same = part.version.if_range or pin or (found.etag is not None and found.etag == part.version.etag)
+        if first != part.bytes or None not in (total, part.size) and total != part.size:
+            same = False
+        if not same or found.contradicts(part.version):
             part.discard()
             raise _Again("the file has changed since the last attempt")
-        return
-    size = _length(answer)
+        part.doubtful |= not part.version.strong
+        if part.size is None:
+            part.learn(total)
+        return True
+    size = length(answer.headers)
     if pin is not None and None not in (size, pin.bytes) and size != pin.bytes:
         raise _Useless(f"the file has {size} bytes, expected are {pin.bytes} ({pin.origin})")
-    part.begin(etag, size)
-
-
-def _length(answer: requests.Response) -> int | None:
-    value = answer.headers.get("Content-Length", "")
-    return int(value) if value.isdigit() else None
-
-
-def _range(answer: requests.Response) -> tuple[int | None, int | None]:
-    """First byte of a partial answer, and size of the whole."""
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
-    return (int(found[1]), int(found[2])) if found else (None, None)
-
-
-def _retry_after(answer: requests.Response) -> float:
-    """Seconds that the server asks to wait, 0 if it does not say."""
-    value = answer.headers.get("Retry-After", "")
-    if value.isdigit():
-        return float(value)
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    return max(0.0, (when - datetime.now(when.tzinfo)).total_seconds())
+    if size is None and pin is not None:
+        size = pin.bytes
+    if size is None and "chunked" not in answer.headers.get("Transfer-Encoding", "").lower():
+        # The end of the connection would be the end of the file, even when it is lost.
+        size = (ask() or Remote(None, False)).size
+    part.begin(found, size, resumable=_identified(found, pin))
+    return True

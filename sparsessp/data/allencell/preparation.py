@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage, sparse
 
 from sparsessp.data.allencell.catalogue import Preparation
+from sparsessp.data.allencell.voxel_size import Edges
 from sparsessp.data.volumes import zscore
 from sparsessp.errors import SparseSSPError
 
@@ -19,7 +20,7 @@ _NEGLIGIBLE = 1e-12  # weights of the spline that change no float32 value
 def zoom_factors(
     voxel: Literal["paper", "metadata"],
     preparation: Preparation,
-    recorded_um: tuple[float, float, float] | None,
+    edges_um: Edges,
     source: str,
 ) -> tuple[float, float]:
     """Return the zoom factors of rows and columns.
@@ -28,17 +29,17 @@ def zoom_factors(
         voxel: "paper" zooms every image by the same factor, whatever its voxel size; "metadata" brings
             each image to the same voxel size by its own metadata.
         preparation: Zoom factor and voxel size.
-        recorded_um: Size (z, y, x) of a voxel in the file, um; None if it does not say.
+        edges_um: Size (z, y, x) of a voxel by the file's metadata, um; None for each edge that they do not give.
         source: Name of the image in errors.
 
     Raises:
-        SparseSSPError: The voxel size is wanted and not in the file.
+        SparseSSPError: The file gives no size of rows or columns, and `voxel` is "metadata".
     """
     if voxel == "paper":
         return preparation.zoom, preparation.zoom
-    if recorded_um is None:
-        raise SparseSSPError(f"{source}: the file names no voxel size; voxel 'metadata' needs it, 'paper' does not")
-    _, y, x = recorded_um
+    _, y, x = edges_um
+    if y is None or x is None:
+        raise SparseSSPError(f"{source}: the file gives no voxel size; voxel 'metadata' needs it, 'paper' does not")
     return y / preparation.voxel_um, x / preparation.voxel_um
 
 
