@@ -6,8 +6,14 @@ import subprocess
 import chaos
 import pytest
 from helpers.fields import make_field
+from hypothesis import settings
 
 from sparsessp.support.processes import exclusive_lock
+
+# `--hypothesis-profile thorough` looks longer.
+settings.register_profile("usual", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile("usual")
 
 # Fixtures that run a real DVC in a clone: their tests are slow.
 SLOW_FIXTURES = {"clone", "reproduced"}

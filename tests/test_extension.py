@@ -65,8 +65,7 @@ PLAN = (
     "structures=[dna]",
     "plan.grid=[{method: [loud], topology: [2d], backbone: [native, dots]}]",
     "scale.budget.amount.topology_2d=30",
-    "scale.training.learning_rate=3e-3",
-    "scale.training.validate_every=10",
+    "scale.training.validate_every=1",
 )
 RUNS = ("loud-2d-prefix-r2", "loud-2d-prefix-dots-r2")
 
@@ -84,7 +83,7 @@ def test_a_method_and_a_backbone_are_one_file_each(clone):
     assert (clone / "artifacts" / "code" / "train.txt").read_text() == sources
     for name in RUNS:
         losses = pd.read_csv(clone / "artifacts" / "runs" / name / "history.csv")["training_mse"]
-        assert losses.iloc[-1] < losses.iloc[0], name
+        assert losses[-10:].mean() < losses[:10].mean(), name
     reports = clone / "reports"
     for table, name in ((3, RUNS[0]), (5, RUNS[1])):
         row = pd.read_csv(reports / "tables" / f"table{table}.csv").set_index("ratio2_experiment").loc[name]
