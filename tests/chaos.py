@@ -39,6 +39,13 @@ PLAN = (
     "scale.training.validate_every=1",
     "scale.budget.amount={topology_3d:12,topology_2d:12,topology_2to3d:12,topology_3to2d:12,multinet:16}",
 )
+# Two trainings and everything around them, for tests.
+SMALL_PLAN = (
+    "scale=smoke",
+    "structures=[dna]",
+    "scale.training.validate_every=1",
+    "plan.grid=[{method:[tgnet],topology:[3to2d]},{method:[plain],topology:[2d]}]",
+)
 STARTING = "(dvc starts)"
 # Measured anew by every run: no two give the same bytes.
 MEASURED = ("artifacts/profile", "artifacts/durations", "reports/timings.")

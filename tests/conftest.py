@@ -1,10 +1,22 @@
+import json
+import os
+import shutil
 import subprocess
 
+import chaos
 import pytest
 from helpers.fields import make_field
+from hypothesis import settings
+
+from sparsessp.support.processes import exclusive_lock
+
+# `--hypothesis-profile thorough` looks longer.
+settings.register_profile("usual", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile("usual")
 
 # Fixtures that run a real DVC in a clone: their tests are slow.
-SLOW_FIXTURES = {"clone", "undisturbed"}
+SLOW_FIXTURES = {"clone", "reproduced"}
 
 
 def pytest_collection_modifyitems(items):
@@ -16,6 +28,30 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def samples():
     return [make_field(task) for task in (0, 3, 10)]
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory):
+    """A clone that ran chaos.SMALL_PLAN, and the seconds of each stage; the first process that needs it makes it.
+
+    No test may change it: `clone` is a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, times = shared / "reproduced", shared / "reproduced.json"
+    with exclusive_lock(shared / "reproduced.lock"):
+        if not times.exists():
+            chaos.prepare(folder, chaos.SMALL_PLAN)
+            times.write_text(json.dumps(chaos.undisturbed(folder)))
+    return folder, json.loads(times.read_text())
+
+
+@pytest.fixture
+def clone(reproduced, tmp_path):
+    """A copy of `reproduced`, with its results."""
+    folder = tmp_path / "clone"
+    shutil.copytree(reproduced[0], folder, symlinks=True)
+    return folder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from scipy import stats
 from sparsessp.paper.published import published, rows
 from sparsessp.reporting.bootstrap import Bootstrap, holm, interval, setting
 from sparsessp.reporting.claims import CLAIMS, COLUMNS, claims
-from sparsessp.reporting.forest import forest
+from sparsessp.reporting.figures.forest import forest
 from sparsessp.reporting.tables.resources import read_profile, table6
 from sparsessp.structures import KEYS
 

@@ -1,11 +1,11 @@
-"""A method or a backbone is one new file: added in a copy of the repository, planned and trained there."""
+"""A method or a backbone is one new file: added in a copy of the repository, planned, trained and reported there."""
 
+import re
 import sys
 
-import pytest
-from helpers.checkout import make_clone, sh
-
-pytestmark = pytest.mark.slow
+import numpy as np
+import pandas as pd
+from helpers.checkout import sh
 
 METHOD = '''"""Loud: a task's own gain on the plain head's output."""
 
@@ -59,35 +59,34 @@ class Dots(Backbone):
         return maps
 '''
 
-TRAIN = """
-import sys
-from pathlib import Path
-sys.path.insert(0, "tests")
-from helpers.fields import make_field
-from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
-from sparsessp.learning.training import train
-network = NetworkSettings(method="loud", topology="2d", backbone="dots", depth=8, width_3d=8, width_2d=8, groups=4,
-                          embedding=64, backbone_divisor=8)
-training = TrainingSettings(iterations=30, batch=2, patch=24, learning_rate=3e-3, validate_every=10)
-samples = [make_field(0), make_field(3)]
-model, history, _ = train(network, training, InferenceSettings(window=32), samples, samples[:1], Path("state"), False)
-print(*history["training_mse"])
-"""
+PLAN = (
+    "scale=smoke",
+    "structures=[dna]",
+    "plan.grid=[{method: [loud], topology: [2d], backbone: [native, dots]}]",
+    "scale.budget.amount.topology_2d=30",
+    "scale.training.validate_every=1",
+)
+RUNS = ("loud-2d-prefix-r2", "loud-2d-prefix-dots-r2")
 
 
-def test_a_method_and_a_backbone_are_one_file_each(tmp_path):
-    folder = make_clone(tmp_path / "sparsessp")
-    networks = folder / "sparsessp" / "networks"
+def test_a_method_and_a_backbone_are_one_file_each(clone):
+    networks = clone / "sparsessp" / "networks"
     (networks / "methods" / "loud.py").write_text(METHOD)
     (networks / "backbones" / "dots.py").write_text(BACKBONE)
-    plan = "plan.grid=[{method: [loud, plain], topology: [2d], backbone: [dots, native], only_ratios: [2]}]"
-    sh(folder, sys.executable, "-m", "pipeline.compose", "scale=smoke", plan)
-    listed = sh(folder, "dvc", "stage", "list", "--name-only").stdout.split()
-    assert {"train@loud-2d-prefix-dots-r2", "train@loud-2d-prefix-r2", "evaluate@plain-2d-prefix-dots-r2"} <= set(
-        listed
-    )
-    losses = [float(text) for text in sh(folder, sys.executable, "-c", TRAIN).stdout.split()]
-    assert losses[-1] < losses[0]
-    # Its list of sources is unchanged by them: no other run's stage would run again.
-    sources = sh(folder, sys.executable, "-c", "from pipeline.sources import sources; print(sources('train'))").stdout
-    assert "backbone.py" in sources and "dots" not in sources
+    sources = (clone / "artifacts" / "code" / "train.txt").read_text()
+    sh(clone, sys.executable, "-m", "pipeline.compose", *PLAN)
+    out = sh(clone, "dvc", "repro").stdout
+    ran = {line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage")}
+    assert ran == {"code", "check", *(f"{stage}@{name}" for stage in ("train", "evaluate") for name in RUNS), "report"}
+    # No other method's training would run again.
+    assert (clone / "artifacts" / "code" / "train.txt").read_text() == sources
+    for name in RUNS:
+        losses = pd.read_csv(clone / "artifacts" / "runs" / name / "history.csv")["training_mse"]
+        assert losses[-10:].mean() < losses[:10].mean(), name
+    reports = clone / "reports"
+    for table, name in ((3, RUNS[0]), (5, RUNS[1])):
+        row = pd.read_csv(reports / "tables" / f"table{table}.csv").set_index("ratio2_experiment").loc[name]
+        assert row["approach"] == "Loud" and np.isfinite(row["ratio2_R2"])
+    # matplotlib writes each text of an SVG as a comment next to its outlines.
+    panels = re.findall(r"<!-- (Loud.*?) -->", (reports / "figures" / "figure4.svg").read_text())
+    assert panels == ["Loud", "Loud, Dots"]

@@ -13,30 +13,8 @@ from sparsessp.support.yaml_files import dump_yaml, read_yaml
 
 pytestmark = pytest.mark.slow
 
-# One training of each of two methods, and everything around them.
-PLAN = (
-    "scale=smoke",
-    "methods=[tgnet,plain]",
-    "structures=[dna]",
-    "scale.training.validate_every=1",
-    "plan.grid=[{method:[tgnet,plain],topology:[2d]}]",
-)
-TRAININGS = ("train@tgnet-2d-prefix-r2", "train@plain-2d-prefix-r2")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """A clone that ran the plan, and the seconds from stage to stage."""
-    folder = chaos.prepare(tmp_path_factory.mktemp("recovery") / "undisturbed", PLAN)
-    return folder, chaos.undisturbed(folder)
-
-
-@pytest.fixture
-def clone(undisturbed, tmp_path):
-    """A copy of it, with its results."""
-    folder = tmp_path / "clone"
-    shutil.copytree(undisturbed[0], folder, symlinks=True)
-    return folder
+TGNET, PLAIN = "tgnet-3to2d-prefix-r2", "plain-2d-prefix-r2"
+TRAININGS = (f"train@{TGNET}", f"train@{PLAIN}")
 
 
 def ran(out):
@@ -56,19 +34,19 @@ def ends_well(processes):
         assert process.returncode == 0, out[-3000:]
 
 
-def test_three_kills_change_no_byte(undisturbed, tmp_path):
+def test_three_kills_change_no_byte(reproduced, tmp_path):
     """The long version is `make chaos`."""
-    reference, seconds = undisturbed
-    clone = chaos.prepare(tmp_path / "disturbed", PLAN)
+    reference, seconds = reproduced
+    clone = chaos.prepare(tmp_path / "disturbed", chaos.SMALL_PLAN)
     chaos.adopt(reference, clone)
-    late = {stage: seconds[stage] for stage in (chaos.STARTING, *TRAININGS, "evaluate@tgnet-2d-prefix-r2")}
+    late = {stage: seconds[stage] for stage in (chaos.STARTING, *TRAININGS, "evaluate@tgnet-3to2d-prefix-r2")}
     tally = chaos.disturb(clone, late, 3, random.Random(0), say=lambda *_, **__: None)
     assert sum(tally.kills.values()) == tally.resumed == 3
     assert tally.faults == [] and chaos.differences(reference, clone) == []
 
 
 @pytest.mark.parametrize("kept", (0, 200, 0.5, 0.9))
-def test_a_torn_dvc_lock_that_dvc_refuses_is_checked_out_again(undisturbed, clone, kept):
+def test_a_torn_dvc_lock_that_dvc_refuses_is_checked_out_again(reproduced, clone, kept):
     sh(clone, "git", *chaos.AS_CHAOS, "commit", "--quiet", "-am", "results")
     whole = (clone / "dvc.lock").read_bytes()
     (clone / "dvc.lock").write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
@@ -76,7 +54,7 @@ def test_a_torn_dvc_lock_that_dvc_refuses_is_checked_out_again(undisturbed, clon
     if done.returncode:  # half a file may be valid; then DVC finds what it lacks in its cache
         assert chaos.mend(clone, done.stdout + done.stderr) == "lockfiles"
         assert ran(sh(clone, "dvc", "repro").stdout) == []
-    assert chaos.differences(undisturbed[0], clone) == []
+    assert chaos.differences(reproduced[0], clone) == []
 
 
 def test_a_torn_note_of_dvcs_readers_and_writers_is_removed(clone):
@@ -95,8 +73,8 @@ def test_dvcs_locks_for_network_file_systems_are_left_to_dvc(tmp_path):
         assert ran(sh(clone, "dvc", "repro", "--force", "--single-item", "check").stdout) == ["check"]
 
 
-def test_the_comparison_sees_a_changed_byte_a_missing_file_and_a_lost_entry(undisturbed, clone):
-    reference, _ = undisturbed
+def test_the_comparison_sees_a_changed_byte_a_missing_file_and_a_lost_entry(reproduced, clone):
+    reference, _ = reproduced
     assert chaos.differences(reference, clone) == []
     (clone / "reports" / "metrics.json").write_text("{}")
     (clone / "artifacts" / "split.csv").unlink()
@@ -107,7 +85,7 @@ def test_the_comparison_sees_a_changed_byte_a_missing_file_and_a_lost_entry(undi
     assert "metrics.json" in told and "split.csv" in told and TRAININGS[0] in told
 
 
-def test_one_failure_does_not_stop_the_rest_and_the_report_says_which_and_why(undisturbed, clone):
+def test_one_failure_does_not_stop_the_rest_and_the_report_says_which_and_why(reproduced, clone):
     method = clone / "sparsessp" / "networks" / "methods" / "plain.py"
     good = method.read_text()
     method.write_text(good + '\nfrom sparsessp.errors import SparseSSPError\nraise SparseSSPError("out of `luck`")\n')
@@ -120,8 +98,8 @@ def test_one_failure_does_not_stop_the_rest_and_the_report_says_which_and_why(un
     assert "**1 of 2** declared runs" in page
     method.write_text(good)
     # What did not fail is not run again, and nothing of the failure stays.
-    assert "train@tgnet-2d-prefix-r2" not in ran(sh(clone, "dvc", "repro").stdout)
-    assert chaos.differences(undisturbed[0], clone) == []
+    assert "train@tgnet-3to2d-prefix-r2" not in ran(sh(clone, "dvc", "repro").stdout)
+    assert chaos.differences(reproduced[0], clone) == []
 
 
 def forget_trainings(clone):
@@ -134,33 +112,33 @@ def forget_trainings(clone):
     (clone / "dvc.lock").write_text(dump_yaml(lock))
 
 
-def test_trainings_side_by_side_in_one_workspace_end_as_one_after_the_other(undisturbed, clone):
+def test_trainings_side_by_side_in_one_workspace_end_as_one_after_the_other(reproduced, clone):
     forget_trainings(clone)
     names = [name for name in sh(clone, "dvc", "stage", "list", "--name-only").stdout.split() if "train@" in name]
     assert sorted(names) == sorted(TRAININGS)
     ends_well([start(clone, "dvc", "--wait-for-lock", "repro", "--single-item", name) for name in names])
     sh(clone, "dvc", "repro")
-    assert chaos.differences(undisturbed[0], clone) == []
+    assert chaos.differences(reproduced[0], clone) == []
 
 
-def test_two_clones_with_one_cache_end_in_the_same_results(undisturbed, tmp_path):
+def test_two_clones_with_one_cache_end_in_the_same_results(reproduced, tmp_path):
     clones = []
     for name in "ab":
-        folder = chaos.prepare(tmp_path / name, PLAN)
+        folder = chaos.prepare(tmp_path / name, chaos.SMALL_PLAN)
         sh(folder, "dvc", "cache", "dir", "--local", str(tmp_path / "cache"))
         clones.append(folder)
-    ends_well([start(folder, "dvc", "repro", "train@tgnet-2d-prefix-r2") for folder in clones])
+    ends_well([start(folder, "dvc", "repro", "train@tgnet-3to2d-prefix-r2") for folder in clones])
     have = [chaos.sums(folder) for folder in clones]
-    assert have[0] == have[1] and "artifacts/runs/tgnet-2d-prefix-r2/model.pt" in have[0]
-    expected = chaos.sums(undisturbed[0])
+    assert have[0] == have[1] and "artifacts/runs/tgnet-3to2d-prefix-r2/model.pt" in have[0]
+    expected = chaos.sums(reproduced[0])
     assert {name: expected[name] for name in have[0] if name.startswith("artifacts")} == {
         name: value for name, value in have[0].items() if name.startswith("artifacts")
     }
-    locks = [chaos.locked(folder) for folder in (undisturbed[0], *clones)]
+    locks = [chaos.locked(folder) for folder in (reproduced[0], *clones)]
     assert all(lock[TRAININGS[0]] == locks[0][TRAININGS[0]] for lock in locks)
 
 
-def test_a_full_and_a_read_only_cache_are_named_and_room_or_right_is_enough(undisturbed, clone, small_disk):
+def test_a_full_and_a_read_only_cache_are_named_and_room_or_right_is_enough(reproduced, clone, small_disk):
     sh(clone, "dvc", "cache", "dir", "--local", str(small_disk))
     shutil.rmtree(clone / "artifacts" / "volumes")
     full = sh(clone, "dvc", "repro", "fetch", ok=False).stderr  # DVC may go on without a copy in the cache
@@ -175,7 +153,7 @@ def test_a_full_and_a_read_only_cache_are_named_and_room_or_right_is_enough(undi
     assert bound.returncode != 0 and "Read-only file system" in bound.stderr and "Traceback" not in bound.stderr
     sh(clone, "mount", "-o", "remount,rw", str(small_disk))
     assert "fetch" not in ran(sh(clone, "dvc", "repro", "resample").stdout)
-    assert chaos.differences(undisturbed[0], clone) == []
+    assert chaos.differences(reproduced[0], clone) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import chaos
 import psutil
 import pytest
 from helpers.checkout import sh
-from test_recovery import PLAN, TRAININGS, forget_trainings, ran, start
+from test_recovery import TRAININGS, forget_trainings, ran, start
 
 from pipeline.run_plan import progress, worker
 from pipeline.run_plan.jobs import Outcome, log
@@ -22,19 +22,11 @@ RUNNER = (sys.executable, "-m", "pipeline.run_plan", "--workers", "2")
 NAMES = tuple(name.partition("@")[2] for name in TRAININGS)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """A clone that ran the plan by plain `dvc repro`."""
-    folder = chaos.prepare(tmp_path_factory.mktemp("run_plan") / "undisturbed", PLAN)
-    (folder / "ran").write_text("\n".join(ran(sh(folder, "dvc", "repro").stdout)))
-    return folder
-
-
 @pytest.fixture
-def clone(undisturbed, tmp_path):
-    """A copy of it without trainings."""
+def clone(reproduced, tmp_path):
+    """A copy of `reproduced` without trainings."""
     folder = tmp_path / "clone"
-    shutil.copytree(undisturbed, folder, symlinks=True)
+    shutil.copytree(reproduced[0], folder, symlinks=True)
     forget_trainings(folder)
     return folder
 
@@ -58,23 +50,23 @@ def works_in(clone):
 
 def lengthen(clone):
     """Train long enough to be met, with a state after each step."""
-    sh(clone, sys.executable, "-m", "pipeline.compose", *PLAN, "scale.budget.amount.topology_2d=60")
+    sh(clone, sys.executable, "-m", "pipeline.compose", *chaos.SMALL_PLAN, "scale.budget.amount.topology_2d=60")
 
 
-def test_two_workers_end_as_one_stage_after_another(undisturbed, clone):
+def test_two_workers_end_as_one_stage_after_another(reproduced, clone):
     done = sh(clone, *RUNNER).stdout
     assert "2 of 2 experiments to run" in done and "[2/2]" in done and "reports/index.html" in done
-    assert chaos.differences(undisturbed, clone) == []
-    trained = [name for name in (clone / "ran").read_text().split() if name.startswith(("train@", "evaluate@"))]
+    assert chaos.differences(reproduced[0], clone) == []
+    trained = [name for name in reproduced[1] if name.startswith(("train@", "evaluate@"))]
     assert [name for name in read_yaml(clone / "dvc.lock")["stages"] if name in trained] == trained
     assert ran(sh(clone, "dvc", "repro").stdout) == []
     assert "0 of 2 experiments to run" in sh(clone, *RUNNER).stdout
 
 
-def test_results_in_dvcs_cache_are_checked_out_instead_of_computed(undisturbed, clone):
-    shutil.copytree(undisturbed / ".dvc" / "cache" / "runs", clone / ".dvc" / "cache" / "runs")
+def test_results_in_dvcs_cache_are_checked_out_instead_of_computed(reproduced, clone):
+    shutil.copytree(reproduced[0] / ".dvc" / "cache" / "runs", clone / ".dvc" / "cache" / "runs")
     assert "0 of 2 experiments to run" in sh(clone, *RUNNER).stdout
-    assert chaos.differences(undisturbed, clone) == []
+    assert chaos.differences(reproduced[0], clone) == []
 
 
 def test_a_failure_stops_no_other_and_the_status_and_the_report_name_it(clone):
@@ -89,7 +81,7 @@ def test_a_failure_stops_no_other_and_the_status_and_the_report_name_it(clone):
     assert said(clone, "plain-2d-prefix-r2", "error: no")
 
 
-def test_after_an_interrupt_nothing_runs_on_and_the_next_call_finishes(undisturbed, clone):
+def test_after_an_interrupt_nothing_runs_on_and_the_next_call_finishes(reproduced, clone):
     process = start(clone, *RUNNER)
     wait_for(lambda: any(said(clone, name, "Running stage 'train") for name in NAMES), process)
     process.send_signal(signal.SIGINT)
@@ -97,10 +89,10 @@ def test_after_an_interrupt_nothing_runs_on_and_the_next_call_finishes(undisturb
     assert process.returncode == 1 and "interrupted" in out and "Traceback" not in out, out
     assert not works_in(clone)
     sh(clone, *RUNNER)
-    assert chaos.differences(undisturbed, clone) == []
+    assert chaos.differences(reproduced[0], clone) == []
 
 
-def test_killed_workers_are_replaced_and_a_killed_runner_ends_them_all(undisturbed, clone, tmp_path):
+def test_killed_workers_are_replaced_and_a_killed_runner_ends_them_all(reproduced, clone, tmp_path):
     lengthen(clone)
     reference = tmp_path / "reference"
     shutil.copytree(clone, reference, symlinks=True)

@@ -228,6 +228,7 @@ def test_mixed_precision_is_float32_on_a_cpu(tmp_path, samples):
     assert plain.equals(mixed)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # what torch.compile imports
 def test_without_a_compiler_a_compiled_run_says_so_and_goes_on(tmp_path, samples, capfd, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))

@@ -87,11 +87,12 @@ def load_published() -> pd.DataFrame:
     return frame
 
 
-def rows(table: int) -> list[PublishedRow]:
+@cache
+def rows(table: int) -> tuple[PublishedRow, ...]:
     """Rows of a table in the paper's order."""
     columns = ["table", "row", "approach", "topology", "interpolation", "projection", "backbone", "epochs"]
     found = load_published().query("table == @table")[columns].drop_duplicates().sort_values("row")
-    return [PublishedRow(*row) for row in found.itertuples(index=False)]
+    return tuple(PublishedRow(*row) for row in found.itertuples(index=False))
 
 
 @cache
@@ -117,11 +118,14 @@ def published(row: PublishedRow, ratio: int, metric: str, group: str = ALL) -> f
     return _values().get((row.table, row.number, ratio, group, metric), float("nan"))
 
 
-def printed_ratios(row: PublishedRow) -> list[int]:
+@cache
+def printed_ratios(row: PublishedRow) -> tuple[int, ...]:
     """Ratios at which the paper prints this row, ascending."""
-    return sorted({ratio for table, number, ratio, *_ in _values() if (table, number) == (row.table, row.number)})
+    found = {ratio for table, number, ratio, *_ in _values() if (table, number) == (row.table, row.number)}
+    return tuple(sorted(found))
 
 
+@cache
 def winner(table: int) -> PublishedRow:
     """The paper's best row: highest R2, averaged over the ratios it prints."""
     means = load_published().query("table == @table and metric == 'R2'").groupby("row")["value"].mean()

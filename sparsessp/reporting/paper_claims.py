@@ -157,7 +157,7 @@ def _against_first(table: int) -> list[Comparison]:
 
 
 def _kept() -> list[Comparison]:
-    dense, sparse = rows(7)[0], next(row for row in rows(7) if printed_ratios(row) == [8])
+    dense, sparse = rows(7)[0], next(row for row in rows(7) if printed_ratios(row) == (8,))
     return [Comparison((Entry(sparse, 8), Entry(dense, 1)), lambda a, b: a - KEPT * b)]
 
 

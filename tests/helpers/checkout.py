@@ -19,7 +19,7 @@ def sh(folder, *command, ok=True, **environment):
 def make_clone(folder):
     """Clone this checkout with its uncommitted changes."""
     sh(ROOT, "git", "clone", "--quiet", ".", str(folder))
-    for line in sh(ROOT, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines():
+    for line in sh(ROOT, "git", "status", "--porcelain", "--no-renames", "--untracked-files=all").stdout.splitlines():
         source, target = ROOT / line[3:], folder / line[3:]
         target.unlink(missing_ok=True)
         if source.is_file():

@@ -4,9 +4,12 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from functools import singledispatch
 from html import escape
+from io import BytesIO
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
+
+from PIL import Image
 
 from sparsessp.reporting.document.model import (
     Bullets,
@@ -114,10 +117,14 @@ def _(block: Figure, files: Mapping[str, bytes]) -> str:
 
 
 def _data(content: bytes, kind: str) -> str:
-    """An image as an address; SVG as text, which is shorter than base64."""
+    """Return an image as an address: SVG as text, PNG as lossless WebP, which has 60 % of its size."""
     if kind == "svg":
         text = " ".join(content.decode().replace('"', "'").split("\n"))
         return "data:image/svg+xml," + quote(text, safe=" '/=;,()-.*{}")
+    if kind == "png":
+        buffer = BytesIO()
+        Image.open(BytesIO(content)).save(buffer, format="webp", lossless=True)
+        content, kind = buffer.getvalue(), "webp"
     return f"data:image/{kind};base64,{b64encode(content).decode()}"
 
 

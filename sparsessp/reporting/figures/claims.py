@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from sparsessp.reporting.document.model import Inline, Strong
-from sparsessp.reporting.forest import forest
+from sparsessp.reporting.figures.forest import forest
 from sparsessp.reporting.results import Results
 
 TITLE = "The paper's claims at a glance"
