@@ -18,7 +18,8 @@ import pandas as pd
 from pipeline.commands import command
 from pipeline.paths import REPORTS
 from sparsessp.errors import SparseSSPError
-from sparsessp.reporting.compare import METRICS, SCORES, compare, read_means, read_volumes, text
+from sparsessp.reporting.compare import compare, read_means, read_volumes, text
+from sparsessp.schema import REPORT_MEANS_FILE, REPORT_SCORES_FILE
 from sparsessp.support.command_line import main
 
 
@@ -45,11 +46,11 @@ def read(side: str) -> tuple[dict[str, float], pd.DataFrame | None]:
     Raises:
         SparseSSPError: There is no such report, or a file of it is malformed.
     """
-    means, volumes = _file(side, METRICS), _file(side, SCORES)
+    means, volumes = _file(side, REPORT_MEANS_FILE), _file(side, REPORT_SCORES_FILE)
     if means is None:
-        raise SparseSSPError(f"{side}: there is no report, {METRICS} is missing")
-    source = f"{side}, {SCORES}"
-    return read_means(means, f"{side}, {METRICS}"), None if volumes is None else read_volumes(volumes, source)
+        raise SparseSSPError(f"{side}: there is no report, {REPORT_MEANS_FILE} is missing")
+    source = f"{side}, {REPORT_SCORES_FILE}"
+    return read_means(means, f"{side}, {REPORT_MEANS_FILE}"), None if volumes is None else read_volumes(volumes, source)
 
 
 def run(arguments: Sequence[str]) -> None:

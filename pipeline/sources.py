@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-METHODS = Path("sparsessp/networks/methods")
-BACKBONES = Path("sparsessp/networks/backbones")
+METHODS_FOLDER = Path("sparsessp/networks/methods")
+BACKBONES_FOLDER = Path("sparsessp/networks/backbones")
 # These stages load methods and backbones by name; dvc.yaml lists the one that a run uses.
-_BY_NAME = dict.fromkeys(("train", "evaluate", "profile"), (METHODS, BACKBONES))
+_BY_NAME = dict.fromkeys(("train", "evaluate", "profile"), (METHODS_FOLDER, BACKBONES_FOLDER))
 _STAGES = Path("pipeline/stages")
 
 

@@ -125,6 +125,8 @@ def test_window_sampling_is_compared_run_by_run(tmp_path):
     assert window_sampling.frame(results).empty
     (tmp_path / RUNS[2]).mkdir()
     rows = {
+        "volume": ["a", "b"],
+        "structure": ["dna", "dna"],
         "planes": [65, 65],
         "imaged": [33, 33],
         "read": [48, 48],

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, scratch, views
 from pipeline.running import main
-from pipeline.sources import BACKBONES, METHODS, ROOT, sources
+from pipeline.sources import BACKBONES_FOLDER, METHODS_FOLDER, ROOT, sources
 from sparsessp.config import InferenceSettings, NetworkSettings, Settings, TrainingSettings
 from sparsessp.costs.counted import describe
 from sparsessp.data.samples import load_samples, write_table
@@ -46,7 +46,7 @@ def state_folder(
     digest = hashlib.sha256(f"{torch.__version__} {default_device()} {ROOT}".encode())
     for part in (network, training, inference):
         digest.update(part.model_dump_json().encode())
-    own = (METHODS / f"{network.method}.py", BACKBONES / f"{network.backbone}.py")
+    own = (METHODS_FOLDER / f"{network.method}.py", BACKBONES_FOLDER / f"{network.backbone}.py")
     code = [ROOT / path for path in (*sources("train"), *own)]
     watched = [] if watch is None else sorted(p for p in (watch, *watch.rglob("*")) if p.is_file())
     for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT, *watched):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from sparsessp import schema
 from sparsessp.config import NATIVE, ExperimentSettings
+from sparsessp.schema import METRICS
 
-METRICS = tuple(metric.upper() for metric in schema.METRICS)  # as the paper and the report's tables spell them
+PRINTED_METRICS = tuple(metric.upper() for metric in METRICS)  # as the paper and the report's tables spell them
 ALL = "all"
 STRUCTURE_MEAN = "structure_mean"
 DELTA_IMP = "delta_imp_percent"

@@ -13,7 +13,6 @@ import pandas as pd
 from sparsessp.errors import SparseSSPError
 from sparsessp.reporting.bootstrap import Bootstrap, holm, interval, p_value
 
-METRICS, SCORES = "metrics.json", "scores.csv"
 _LEVEL = 0.05
 COLUMNS = ("run", "change", "a_R2", "b_R2", "difference", "low", "high", "p_holm", "outside_noise")
 

@@ -10,9 +10,9 @@ import pandas as pd
 
 from sparsessp.errors import SparseSSPError
 from sparsessp.reporting.document.model import Inline
+from sparsessp.schema import MACHINE_COLUMNS
 
-FACTS = ("machine", "device", "threads", "torch", "precision")
-_COLUMNS = ("seconds", "finished", *FACTS)
+_COLUMNS = ("seconds", "finished", *MACHINE_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def read_durations(folder: Path | None, experiments: Mapping[str, Mapping[str, A
     """Return how long each declared training took, as far as it is known.
 
     Returns:
-        One row per training, by its name: `method`, `topology`, `seconds`, `finished` (UTC) and `FACTS`.
+        One row per training, by its name: `method`, `topology`, `seconds`, `finished` (UTC) and `MACHINE_COLUMNS`.
 
     Raises:
         SparseSSPError: A file is not what the train stage writes.

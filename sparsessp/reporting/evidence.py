@@ -21,11 +21,10 @@ from sparsessp.schema import (
     NETWORK_FILE,
     PLANE_COLUMNS,
     PLANES_FILE,
+    WINDOW_SAMPLING_COLUMNS,
     WINDOW_SAMPLING_FILE,
     linear_regression,
 )
-
-_WINDOW_SAMPLING = ("planes", "imaged", "read", "r2", "r2_window_sampling")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Evidence:
 
     def window_sampling(self, name: str) -> pd.DataFrame | None:
         """R2 of each test volume with the released code's sampling, and how many planes it read."""
-        return self._table(self.results / name / WINDOW_SAMPLING_FILE, name, _WINDOW_SAMPLING)
+        return self._table(self.results / name / WINDOW_SAMPLING_FILE, name, WINDOW_SAMPLING_COLUMNS)
 
     def _read(self, name: str) -> dict[str, np.ndarray]:
         if name not in self._stacks:

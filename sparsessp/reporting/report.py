@@ -17,6 +17,7 @@ from sparsessp.reporting.scores import mean
 from sparsessp.reporting.tables.formats import csv_text
 from sparsessp.reporting.tables.resources import timings
 from sparsessp.reporting.timings_page import IMAGE, timings_page
+from sparsessp.schema import REPORT_MEANS_FILE, REPORT_SCORES_FILE
 from sparsessp.support.files import atomic_write
 
 
@@ -39,8 +40,8 @@ def write_report(reports: Path, results: Results) -> None:
     files |= {f"tables/{name}.csv": csv_text(frame).encode() for name, frame in tables.items()}
     files |= {f"tables/{name}.tex": text.encode() for name, text in latex_tables(document).items()}
     files |= _timings(results)
-    files["metrics.json"] = _metrics(results.runs).encode()
-    files["scores.csv"] = _volume_scores(results.scores).encode()
+    files[REPORT_MEANS_FILE] = _metrics(results.runs).encode()
+    files[REPORT_SCORES_FILE] = _volume_scores(results.scores).encode()
     files["README.md"] = markdown(document).encode()
     files["index.html"] = html_page(document, images).encode()
     for name, content in files.items():

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.metrics import delta_imp
-from sparsessp.paper.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN
+from sparsessp.paper.published import ALL, DELTA_IMP, PRINTED_METRICS, STRUCTURE_MEAN
 from sparsessp.schema import EXTRA_METRICS, SCORE_COLUMNS, SCORES_FILE
 from sparsessp.structures import KEYS
 
@@ -84,12 +84,11 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     """Means of each run, one row a run, in the order of `scores`.
 
     Returns:
-        Columns (group, metric), metrics being the paper's `METRICS` and `EXTRA_METRICS`. Groups: each structure;
-        `all`, the mean over test volumes, which is the paper's figure;
-        `structure_mean`, the mean over structures; `delta_imp_percent`, the improvement of `all` over
-        dense Multi-Net. nan where undefined.
+        Columns (group, metric), with the metrics `PRINTED_METRICS` and `EXTRA_METRICS`. Groups: each structure; `all`,
+        the mean over test volumes, as in the paper; `structure_mean`, the mean over structures; `delta_imp_percent`,
+        the improvement of `all` over dense Multi-Net. nan where undefined.
     """
-    metrics = [*METRICS, *EXTRA_METRICS]
+    metrics = [*PRINTED_METRICS, *EXTRA_METRICS]
     scores = scores.rename(columns=dict(zip(_NUMBERS, metrics, strict=True)))
     order = scores["experiment"].unique()
     per_structure = scores.groupby(["experiment", "structure"])[metrics].mean()
@@ -121,7 +120,7 @@ def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     if BASE in means.index:
         base = means.loc[[BASE], ALL]
         improved = _improvement(pd.concat([means[ALL], runs[ALL].rename(index="run {}".format)]), base)
-        for metric in METRICS:
+        for metric in PRINTED_METRICS:
             means[DELTA_IMP, metric] = improved[metric].iloc[: len(means)]
             each = pd.Series(improved[metric].iloc[len(means) :].to_numpy(), settings)
             spread[DELTA_IMP, metric] = each.groupby(level=0, sort=False).std(ddof=1)
@@ -135,7 +134,7 @@ def _improvement(everything: pd.DataFrame, bases: pd.DataFrame) -> pd.DataFrame:
     A share of nothing is undefined, and a share of a negative R2 would call better what is worse.
     """
     columns = {}
-    for metric in METRICS:
+    for metric in PRINTED_METRICS:
         base = bases.at[BASE, metric]
         values = everything[metric]
         columns[metric] = [delta_imp(value, base, metric.lower()) if base > 0 else np.nan for value in values]

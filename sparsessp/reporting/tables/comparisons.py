@@ -5,7 +5,7 @@ In the frames nan is a missing run, and ratios are written `ratio2_` (the score 
 
 import pandas as pd
 
-from sparsessp.paper.published import ALL, METRICS, printed_ratios, published, rows
+from sparsessp.paper.published import ALL, PRINTED_METRICS, printed_ratios, published, rows
 from sparsessp.reporting.document.model import Emphasis, Inline, Row, Table, Words, number_column, text_column
 from sparsessp.reporting.labels import DINOV2, Labels
 from sparsessp.reporting.results import Results
@@ -56,7 +56,7 @@ def frame(number: int, results: Results) -> pd.DataFrame:
         for ratio in shown_ratios(number, results.labels):
             run = network.experiment(ratio)
             line[f"ratio{ratio}_experiment"] = run
-            for metric in METRICS:
+            for metric in PRINTED_METRICS:
                 line |= ours(results, run, metric, f"ratio{ratio}_{metric}")
                 printed = published(network.paper, ratio, metric) if network.paper else float("nan")
                 line[f"ratio{ratio}_{metric}_paper"] = printed
@@ -83,10 +83,10 @@ def shown_ratios(number: int, labels: Labels) -> list[int]:
 def table(number: int, frame: pd.DataFrame, results: Results) -> Table:
     """Return the table of the page, from its frame."""
     ratios = shown_ratios(number, results.labels)
-    scores = [f"ratio{ratio}_{metric}" for ratio in ratios for metric in METRICS]
+    scores = [f"ratio{ratio}_{metric}" for ratio in ratios for metric in PRINTED_METRICS]
     best = {header: best_of(frame[header], header) for name in scores for header in (name, f"{name}_paper")}
     columns = [text_column(_HEADERS[key]) for key in _KEYS[number]]
-    columns += [number_column(f"r = {ratio}", symbol(metric)) for ratio in ratios for metric in METRICS]
+    columns += [number_column(f"r = {ratio}", symbol(metric)) for ratio in ratios for metric in PRINTED_METRICS]
     lines = []
     for network, (_, values) in zip(networks(number, results), frame.iterrows(), strict=True):
         cells = [*(Words(str(values[key])) for key in _KEYS[number]), *(compared(values, n, best) for n in scores)]

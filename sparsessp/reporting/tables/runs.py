@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from sparsessp.config import RATIOS
-from sparsessp.paper.published import ALL, METRICS, STRUCTURE_MEAN
+from sparsessp.paper.published import ALL, PRINTED_METRICS, STRUCTURE_MEAN
 from sparsessp.reporting.document.model import WHOLE, Code, Number, Row, Table, Words, number_column, text_column
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.results import Results
@@ -16,7 +16,7 @@ from sparsessp.reporting.tables.formats import SCORE, symbol
 from sparsessp.reporting.tables.networks import networks
 from sparsessp.schema import EXTRA_METRICS
 
-_HEADERS = (*METRICS, "r", "affine R²", "R², structures", "GMACs", "Parameters", "Training TMACs")
+_HEADERS = (*PRINTED_METRICS, "r", "affine R²", "R², structures", "GMACs", "Parameters", "Training TMACs")
 
 
 def costs(results: Results) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def frame(results: Results) -> pd.DataFrame:
     """
     runs = results.runs
     found = pd.DataFrame({"experiment": list(runs.index)})
-    for metric in (*METRICS, *EXTRA_METRICS):
+    for metric in (*PRINTED_METRICS, *EXTRA_METRICS):
         found[metric] = [mean(runs, name, metric, ALL) for name in runs.index]
     found["structure_mean_R2"] = [mean(runs, name, "R2", STRUCTURE_MEAN) for name in runs.index]
     known = costs(results).set_index("experiment").reindex(found["experiment"]).reset_index()
@@ -83,7 +83,7 @@ def frame(results: Results) -> pd.DataFrame:
 
 def table(frame: pd.DataFrame, results: Results) -> Table:
     """Return the table of the page."""
-    scores = [*METRICS, *EXTRA_METRICS, "structure_mean_R2", "gmacs"]
+    scores = [*PRINTED_METRICS, *EXTRA_METRICS, "structure_mean_R2", "gmacs"]
     lines = [
         Row(
             (

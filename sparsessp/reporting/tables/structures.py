@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from sparsessp.paper.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN, printed_ratios, published, rows
+from sparsessp.paper.published import ALL, DELTA_IMP, PRINTED_METRICS, STRUCTURE_MEAN, printed_ratios, published, rows
 from sparsessp.reporting.document.model import Row, Table, Words, number_column, text_column
 from sparsessp.reporting.results import Results
 from sparsessp.reporting.tables.comparisons import caption, ours
@@ -28,7 +28,7 @@ def frame(results: Results) -> pd.DataFrame:
         run = row.experiment(ratio)
         line: dict[str, object] = {**paper_names(row, results.labels), "experiment": run, "ratio": ratio}
         for group in GROUPS:
-            for metric in METRICS:
+            for metric in PRINTED_METRICS:
                 line |= ours(results, run, metric, f"{group}_{metric}", group)
                 line[f"{group}_{metric}_paper"] = published(row, ratio, metric, group)
         lines.append(line)
