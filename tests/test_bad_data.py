@@ -279,7 +279,7 @@ BAD_YAML = (
     ("\tkey: 1", "no valid YAML"),
     ("a: 2024-13-45", ""),
     ("[" * 3000 + "]" * 3000, ""),
-    ("- 1\n- 2", "expected keys|holds no keys"),
+    ("- 1\n- 2", "expected keys|has no keys"),
     (BOMB, "unknown key|missing"),
 )
 
