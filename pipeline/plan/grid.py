@@ -150,7 +150,7 @@ def expand(
                 watch = local_file(settings.weights) or _NOTHING
                 experiments[settings.name] = {**settings.model_dump(), budget["unit"]: amount, "watch": watch}
     if not experiments:
-        raise SparseSSPError(f"methods = {methods}, tables = {tables}: the plan has no such experiment")
+        raise SparseSSPError(f"methods = {methods}, tables = {tables}: no experiment of the plan matches")
     return experiments
 
 
