@@ -167,5 +167,5 @@ def read_params(path: Path = PARAMS) -> Params:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise SparseSSPError(f"{path}: no valid YAML ({error})") from None
+        raise SparseSSPError(f"{path}: not valid YAML ({error})") from None
     return parse_params(text, str(path))

@@ -1,4 +1,4 @@
-"""Write the whole report from the results."""
+"""Write the report from the results."""
 
 import json
 from pathlib import Path
@@ -24,8 +24,8 @@ from sparsessp.support.files import atomic_write
 def write_report(reports: Path, results: Results) -> None:
     """Write `README.md`, `index.html`, `metrics.json`, `scores.csv`, `tables/*.{csv,tex}`, `figures/*`, `timings.*`.
 
-    Every file is replaced atomically; other files in the folder stay as they are. The same results give the same
-    bytes on any machine; the timings depend on the profile and circumstances too.
+    Every file is replaced atomically; other files in the folder are not touched. The same results give the same bytes
+    on any machine, except for the timings.
 
     Args:
         reports: Folder to write into.
@@ -50,7 +50,7 @@ def write_report(reports: Path, results: Results) -> None:
 
 
 def _timings(results: Results) -> dict[str, bytes]:
-    """What depends on the machine: `timings.csv`, `.svg`, `.md` and `.html`."""
+    """Return the files that depend on the machine: `timings.csv`, `.svg`, `.md` and `.html`."""
     measured = timings(results.profile, results.labels)
     with own_settings():
         picture = render(measured_time.draw(results), measured_time.FORMAT)
@@ -64,12 +64,12 @@ def _timings(results: Results) -> dict[str, bytes]:
 
 
 def _metrics(runs: pd.DataFrame) -> str:
-    """The mean R2 of each run, which is what `dvc metrics show` has room for."""
+    """Return the mean R2 of each run as JSON, for `dvc metrics show`."""
     return json.dumps({name: round(mean(runs, name, "R2", ALL), 6) for name in runs.index}, indent=2) + "\n"
 
 
 def _volume_scores(scores: pd.DataFrame) -> str:
-    """R2 by volume (rows) and run (columns): a tenth of the bytes of one row for each pair."""
+    """Return R2 by volume (rows) and run (columns) as CSV, a tenth of the size of a long table."""
     names = list(scores["experiment"].unique())
     wide = scores.pivot(index=["volume", "structure"], columns="experiment", values="r2")[names]
     return wide.reset_index().to_csv(index=False, float_format="%.5f", lineterminator="\n")

@@ -92,7 +92,7 @@ def read_yaml(path: Path) -> Any:
     except OSError as error:
         raise SparseSSPError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise SparseSSPError(f"{path}: no valid YAML ({error})") from None
+        raise SparseSSPError(f"{path}: not valid YAML ({error})") from None
 
 
 def parse_yaml(text: str, source: str) -> Any:
@@ -105,7 +105,7 @@ def parse_yaml(text: str, source: str) -> Any:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as `!!int x`
         message = " ".join(str(error).replace('"<unicode string>"', source).split())
-        raise SparseSSPError(f"{source}: no valid YAML ({message})") from None
+        raise SparseSSPError(f"{source}: not valid YAML ({message})") from None
 
 
 def dump_yaml(value: Any) -> str:

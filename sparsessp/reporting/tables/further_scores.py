@@ -50,6 +50,5 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
         "correlation. Affine R²: R² after the best scale and offset of each volume, which corrects brightness and "
         f"contrast.{NO_RESULT}"
     )
-    return Table(
-        tuple(columns), tuple(lines), "further_scores", "Further scores of TGNet 3-to-2D by structure", caption
-    )
+    title = "Further scores of TGNet 3-to-2D by structure"
+    return Table(tuple(columns), tuple(lines), "further_scores", title, caption)

@@ -93,7 +93,7 @@ def counted_table(frame: pd.DataFrame) -> Table:
     caption = (
         "Counted, not measured, on networks of the paper's size (r = 2, prefix interpolation, RepMode K = 5), whatever "
         "the scale and data of this run. All: every convolution, linear layer and matrix product. By type: only the "
-        "layer types of torch, as counted by the tool thop, which misses kernels computed inside the network (RepMode). ",
+        "layer types of torch, as counted by the tool thop, which misses kernels computed by the network (RepMode). ",
         Emphasis("Paper:"),
         " as printed. ÷ 3D: ratio to the 3D row of the same method. For DoDNet, the printed values are close to ours, "
         "and the one of 3D is thop's count; for RepMode and TSNs, they match neither count. The 2D encoder of TSNs is "
