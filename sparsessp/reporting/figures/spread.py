@@ -54,7 +54,7 @@ def draw(results: Results) -> Figure | None:
 def caption(results: Results) -> Inline:
     """Return the caption."""
     labels = results.labels
-    ceiling = " Black lines: R² of a perfect prediction; the targets are noisy." if results.ceilings else ""
+    ceiling = " Black lines: R² of a perfect prediction, below 1 because of noise." if results.ceilings else ""
     return (
         Strong("R² of every test volume by structure, TGNet 3-to-2D"),
         f" ({labels.setting}; {labels.test} test volumes). Dots: volumes; coloured bars: means.{ceiling}",

@@ -24,8 +24,8 @@ def caption(results: Results) -> Inline:
     labels = results.labels
     return (
         Strong("R² against training cost"),
-        f" ({labels.setting}). Mean over {labels.test} test volumes of every run, against the multiply-accumulates of "
-        "all its training steps: crops × MACs per crop × 3, for the forward and backward passes; counted, not "
+        f" ({labels.setting}). R² of every run, mean over {labels.test} test volumes, against the multiply-accumulates "
+        "of all its training steps: crops × MACs per crop × 3, for the forward and backward passes; counted, not "
         "measured. Circled: the Pareto front, runs that no other run beats in both. Epochs: "
         f"{labels.epochs_by_topology}.",
     )
