@@ -1,4 +1,4 @@
-"""Command lines of the commands that users run."""
+"""Argument parsers of the commands that users run."""
 
 import argparse
 
@@ -6,7 +6,7 @@ from pipeline.environment import epilog
 
 
 def command(module: str, description: str | None) -> argparse.ArgumentParser:
-    """Return the parser of `python -m pipeline.MODULE`; its help shows the examples and the environment variables."""
+    """Return the parser of `python -m pipeline.MODULE`; its help ends with the environment variables."""
     return argparse.ArgumentParser(
         f"python -m pipeline.{module}",
         description=description,

@@ -1,6 +1,6 @@
 """Compare two reports: which runs changed, and whether the change exceeds noise.
 
-A and B are each a folder of a report, or a git revision of this repository, whose reports/ is compared.
+A and B are folders that hold a report, or git revisions of this repository, whose reports/ are compared.
 
 Examples:
   python -m pipeline.compare HEAD                     the committed report and the current one
@@ -18,12 +18,13 @@ import pandas as pd
 from pipeline.commands import command
 from pipeline.paths import REPORTS
 from sparsessp.errors import SparseSSPError
-from sparsessp.reporting.compare import METRICS, SCORES, compare, read_means, read_volumes, text
+from sparsessp.reporting.compare import compare, read_means, read_volumes, text
+from sparsessp.schema import REPORT_MEANS_FILE, REPORT_SCORES_FILE
 from sparsessp.support.command_line import main
 
 
 def _file(side: str, name: str) -> str | None:
-    """Text of one file of a report, None if the report lacks it."""
+    """Return the text of one file of a report, or None if it does not exist."""
     if Path(side).is_dir():
         path = Path(side) / name
         return path.read_text(encoding="utf-8") if path.is_file() else None
@@ -40,28 +41,28 @@ def _file(side: str, name: str) -> str | None:
 
 
 def read(side: str) -> tuple[dict[str, float], pd.DataFrame | None]:
-    """Means by run, and scores by volume where the report keeps them.
+    """Return the means by run, and the scores by volume if the report has them.
 
     Raises:
         SparseSSPError: There is no such report, or a file of it is malformed.
     """
-    means, volumes = _file(side, METRICS), _file(side, SCORES)
+    means, volumes = _file(side, REPORT_MEANS_FILE), _file(side, REPORT_SCORES_FILE)
     if means is None:
-        raise SparseSSPError(f"{side}: there is no report, {METRICS} is missing")
-    source = f"{side}, {SCORES}"
-    return read_means(means, f"{side}, {METRICS}"), None if volumes is None else read_volumes(volumes, source)
+        raise SparseSSPError(f"{side}: there is no report, {REPORT_MEANS_FILE} is missing")
+    source = f"{side}, {REPORT_SCORES_FILE}"
+    return read_means(means, f"{side}, {REPORT_MEANS_FILE}"), None if volumes is None else read_volumes(volumes, source)
 
 
 def run(arguments: Sequence[str]) -> None:
     """Compare, then print."""
     parser = command("compare", __doc__)
-    parser.add_argument("a", metavar="A", help="folder of a report, or git revision")
+    parser.add_argument("a", metavar="A", help="folder that holds a report, or git revision")
     parser.add_argument(
         "b",
         metavar="B",
         nargs="?",
         default=str(REPORTS),
-        help="as A (default %(default)s)",
+        help="the same (default: %(default)s)",
     )
     parser.add_argument("--all", action="store_true", help="also list unchanged runs")
     parser.add_argument("--json", action="store_true", help="print a JSON list of all runs")

@@ -1,12 +1,12 @@
-"""Write params.yaml from pipeline/conf with some settings changed, and keep the change for later runs.
+"""Write params.yaml from pipeline/conf with the given overrides, and save the overrides for later runs.
 
-The choice is kept in pipeline/conf/choice.yaml, from which `dvc exp run -S OVERRIDE` starts too; commit both files.
+They are saved in pipeline/conf/choice.yaml, which `dvc exp run -S OVERRIDE` reads too; commit both files.
 
 Examples:
   python -m pipeline.compose                        the defaults
   python -m pipeline.compose ratio=8 scale=smoke    with overrides
   python -m pipeline.compose 'ratio=[2,4,8]'        several ratios
-  python -m pipeline.compose --check                check that params.yaml is what conf/ composes
+  python -m pipeline.compose --check                check that params.yaml matches pipeline/conf
 """
 
 import difflib
@@ -36,7 +36,9 @@ def run(arguments: Sequence[str]) -> None:
     )
     lines = list(difference)
     if lines:
-        raise SparseSSPError("\n".join([*lines, "params.yaml is not what pipeline/conf composes"]))
+        raise SparseSSPError(
+            "\n".join([*lines, "params.yaml does not match pipeline/conf; run `python -m pipeline.compose`"])
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Environment variables: settings of the machine, which change no result and are not in params.yaml."""
+"""Environment variables: settings of the machine, which do not change results and are not in params.yaml."""
 
 from typing import NamedTuple
 
 
 class Variable(NamedTuple):
-    """What an environment variable sets, and its default in words."""
+    """Meaning and default of an environment variable, in words."""
 
     meaning: str
     default: str
@@ -26,7 +26,7 @@ VARIABLES = {
 
 
 def epilog() -> str:
-    """Return the end of a command's help: every variable, its meaning and default."""
+    """Return the end of a command's help text: every variable, its meaning and its default."""
     width = max(map(len, VARIABLES))
     lines = [f"  {name:{width}}  {meaning} (default: {default})" for name, (meaning, default) in VARIABLES.items()]
     return "\n".join(["environment variables (docs/environment.md):", *lines])

@@ -1,4 +1,4 @@
-"""Where the stages keep their files, below the folder of dvc.yaml."""
+"""Paths of the stages' files, relative to the folder of dvc.yaml."""
 
 import os
 from pathlib import Path
@@ -13,16 +13,16 @@ RESULTS = ARTIFACTS / "results"
 DURATIONS = ARTIFACTS / "durations"
 PROFILE = ARTIFACTS / "profile" / "table6.csv"
 REPORTS = Path("reports")
-# Not outputs of any stage, so DVC leaves them alone.
+# Not outputs of a stage, so DVC does not touch them.
 FAILURES = ARTIFACTS / "failures"
 LOCKS = ARTIFACTS / "locks"
 
 
 def views(ratio: int) -> Path:
-    """Folder of the sparse views at this ratio."""
+    """Return the folder of the sparse views at this ratio."""
     return ARTIFACTS / "views" / f"r{ratio}"
 
 
 def scratch() -> Path:
-    """Folder for what must survive a killed stage; DVC deletes a stage's outputs before it runs."""
+    """Return the folder for files that must survive a kill; DVC deletes the outputs of a stage before it runs."""
     return Path(os.environ.get("SPARSESSP_SCRATCH", ".scratch"))

@@ -1,4 +1,4 @@
-"""Where a report comes from: its inputs, the same on every machine, and the circumstances, which are not."""
+"""Provenance of a report: its inputs, and the machine, time and versions of the run."""
 
 import os
 import platform
@@ -16,14 +16,14 @@ from sparsessp.schema import MANIFEST
 from sparsessp.support.files import sha256
 
 PINS = Path("requirements.lock")
-# Those whose version may move a score, then what runs the pipeline.
+# Packages whose version may change a score, and DVC, which runs the pipeline.
 PACKAGES = ("torch", "numpy", "scipy", "transformers", "tifffile", "pandas", "dvc")
-# What a run writes itself, and its settings, whose checksum is told, do not make its revision another one.
+# Not counted as uncommitted changes: files that a run writes, and settings, whose checksum the report states.
 _OWN = (":!reports", ":!dvc.lock", f":!{PARAMS}", ":!pipeline/conf/choice.yaml")
 
 
 def inputs(params: Params) -> dict[str, Inline]:
-    """What decided the results: checksums, seeds and pinned versions."""
+    """Return what determines the results: checksums, seeds and pinned versions."""
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)", PINS.read_text(encoding="utf-8"), re.MULTILINE))
     files = {
         f"settings, {PARAMS}": PARAMS,
@@ -40,7 +40,7 @@ def inputs(params: Params) -> dict[str, Inline]:
 
 
 def circumstances() -> dict[str, Inline]:
-    """Where and when the report was written."""
+    """Return where and when the report was written."""
     return {
         "git revision": revision(),
         "report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -50,7 +50,7 @@ def circumstances() -> dict[str, Inline]:
 
 
 def revision() -> Inline:
-    """The commit that is checked out, and whether tracked files differ from it; a dash where git cannot tell."""
+    """Return the current commit and whether tracked files differ from it, or a dash without git."""
     try:
         commit = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_OWN)
@@ -73,5 +73,5 @@ def _installed() -> Mapping[str, str]:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
-            continue  # the extra `backbones` is not for everyone
+            continue  # such as transformers, an optional dependency
     return found

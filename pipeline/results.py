@@ -1,4 +1,4 @@
-"""How the scores of a run or of a reference prediction are written."""
+"""Output files of a scored run or reference prediction."""
 
 from pathlib import Path
 

@@ -1,14 +1,14 @@
-"""Which source files a stage runs, found from its imports."""
+"""The source files of each stage, found from its imports."""
 
 import ast
 from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-METHODS = Path("sparsessp/networks/methods")
-BACKBONES = Path("sparsessp/networks/backbones")
-# These stages load methods and backbones by name; dvc.yaml lists the one that a run uses.
-_BY_NAME = dict.fromkeys(("train", "evaluate", "profile"), (METHODS, BACKBONES))
+METHODS_FOLDER = Path("sparsessp/networks/methods")
+BACKBONES_FOLDER = Path("sparsessp/networks/backbones")
+# These stages load methods and backbones by name; dvc.yaml lists those of each run.
+_BY_NAME = dict.fromkeys(("train", "evaluate", "profile"), (METHODS_FOLDER, BACKBONES_FOLDER))
 _STAGES = Path("pipeline/stages")
 
 
@@ -36,7 +36,7 @@ def imports(source: Path) -> set[Path]:
 
 
 def closure(sources: Iterable[Path]) -> set[Path]:
-    """Return these files and everything they import, directly or not."""
+    """Return these files and everything that they import, directly or indirectly."""
     seen: set[Path] = set()
     waiting = set(sources)
     while waiting:
@@ -47,7 +47,7 @@ def closure(sources: Iterable[Path]) -> set[Path]:
 
 
 def sources(stage: str) -> list[Path]:
-    """Return the files that a stage runs, whatever its arguments, sorted."""
+    """Return the source files of a stage, sorted, without those that depend on its arguments."""
     # Running a.b.c also runs a/__init__.py and a/b/__init__.py.
     roots = {Path("pipeline/__init__.py"), _STAGES / "__init__.py", _STAGES / f"{stage}.py"}
     named = {path.relative_to(ROOT) for folder in _BY_NAME.get(stage, ()) for path in (ROOT / folder).glob("[!_]*.py")}

@@ -1,6 +1,6 @@
 """Split image lists into training, validation and test lists: OUT/SET/train.csv, val.csv and test.csv.
 
-Any of the twelve lists can be left out; the rows of dna are drawn from the sets given.
+Any of the twelve lists may be missing; the rows of dna are drawn from those that exist.
 
 Example:
   python -m pipeline.split_lists --csv-dir lists --out split
@@ -30,12 +30,14 @@ def run(arguments: Sequence[str]) -> None:
         "--rule",
         choices=RULES,
         default=RULES[0],
-        help="unit: repmode (images) or plate (default %(default)s)",
+        help="unit of the split: repmode (images) or plate (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
     lists = read_lists(options.csv_dir)
     if not lists:
-        raise SparseSSPError(f"{options.csv_dir}: no image list; expected SET.csv, SET one of {', '.join(SETS)}")
+        raise SparseSSPError(
+            f"{options.csv_dir}: no image list; expected SET.csv, where SET is one of {', '.join(SETS)}"
+        )
     if bad := faults(lists):
         raise SparseSSPError("\n".join([f"{options.csv_dir}: bad rows, {len(bad)}:", *bad]))
     for name, parts in split_lists(lists, options.rule).items():

@@ -1,6 +1,6 @@
 """Settings of one experiment: typed, immutable and validated.
 
-This module does not import torch, so a plan of hundreds of runs is validated in a moment.
+This module does not import torch, so that validating a plan of hundreds of runs is fast.
 """
 
 import reprlib
@@ -27,7 +27,7 @@ BACKBONES = _files("backbones")
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, and an unknown key is an error."""
+    """Base class of all settings: immutable; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -62,7 +62,7 @@ _SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 20
 
 
 def describe_errors(model: type[BaseModel], error: ValidationError) -> str:
-    """Describe the faults of a pydantic error in one line: for each the key, the value and what is allowed."""
+    """Describe a pydantic error in one line: each invalid key, its value and what is allowed."""
     lines = []
     for fault in error.errors():
         keys, parent = _place(model, fault["loc"])
@@ -108,7 +108,7 @@ def _place(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[list[st
 
 
 def _number(value: Any) -> Any:
-    """Turn text of digits into an integer, because the command line has only text."""
+    """Convert a string of digits to an integer; every value on a command line is text."""
     return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
@@ -116,26 +116,29 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class ExperimentSettings(Settings):
-    """The factors that the paper varies: one row of its tables at one sparsity ratio."""
+    """The factors that the paper varies: one row of a table at one sparsity ratio."""
 
     method: str = Field(description="Task-conditioning method (section 3.4)")
     topology: Literal["2d", "3d", "2to3d", "3to2d"] = Field(
         description="Dimensions of the encoder and the decoder (section 3.3)"
     )
     interpolation: Literal["prefix", "postfix", "none"] = Field(
-        default="prefix", description="Place where missing planes are filled in (section 3.2)"
+        default="prefix",
+        description="Position of the interpolation along z: before the network, after it, or none (section 3.2)",
     )
     projection: Literal["3d", "2d"] = Field(
-        default="3d", description="Space of the projection between dimensions (section 3.3)"
+        default="3d", description="Dimensions of the projection between encoder and decoder (section 3.3)"
     )
-    ratio: Literal[1, 2, 4, 8] = Field(default=2, description="Sparsity ratio r: every r-th plane is imaged")
+    ratio: Literal[1, 2, 4, 8] = Field(default=2, description="Sparsity ratio r; every r-th plane is imaged")
 
     backbone: str = Field(default=NATIVE, description="2D encoder: native, or a backbone of Table 5")
     weights: str = Field(
         default=UNTRAINED,
-        description="Initial backbone weights: none, hub (the usual ones), a local file or folder, or a hub name",
+        description="Initial backbone weights: none, hub (the standard ones), a local file or folder, or a hub name",
     )
-    budget_percent: Positive = Field(default=100, description="Training budget in percent of the scale's (Table 4)")
+    budget_percent: Positive = Field(
+        default=100, description="Training budget in percent of the scale's budget (Table 4)"
+    )
     seed: int = Field(default=0, ge=0, description="Random seed of initialisation, crops and flips")
 
     @field_validator("ratio", mode="before")
@@ -161,7 +164,7 @@ class ExperimentSettings(Settings):
     @classmethod
     def _nameable(cls, value: str) -> str:
         if not value.isprintable() or not value or value.startswith("-"):
-            raise ValueError("is not a file, folder or hub name; allowed: printable characters, not starting with -")
+            raise ValueError("not a file, folder or hub name; allowed: printable characters, not starting with -")
         return value
 
     @model_validator(mode="after")
@@ -195,7 +198,7 @@ class ExperimentSettings(Settings):
 
     @property
     def name(self) -> str:
-        """Name of the stage, its files and its rows in tables, such as `tgnet-3to2d-prefix-r8`."""
+        """Name of the run in stages, files and tables, such as `tgnet-3to2d-prefix-r8`."""
         parts = [self.method, self.topology, self.interpolation]
         parts += ["proj2d"] if self.projection == "2d" else []
         parts += [self.backbone] if self.backbone != NATIVE else []
@@ -208,14 +211,14 @@ class ExperimentSettings(Settings):
 class ArchitectureSettings(Settings):
     """Size and precision of a network, the same for every experiment of a scale."""
 
-    depth: Positive = Field(default=32, description="Planes of a patch on the target grid")
-    width_3d: Positive = Field(default=32, description="Channels of the first level of 3D networks")
-    width_2d: Positive = Field(default=32, description="Channels of the first level of 2D networks")
-    groups: Positive = Field(default=16, description="Groups of every group normalisation")
-    embedding: Positive = Field(default=256, description="Uniform channels U after depth-to-channel")
-    blocks_3d: Positive = Field(default=2, description="Residual blocks in each 3D encoder level below the first")
-    blocks_2d: Positive = Field(default=1, description="Residual blocks in each 2D encoder level below the first")
-    repmode_kernel: Literal[3, 5] = Field(default=5, description="Largest expert kernel of RepMode in voxels")
+    depth: Positive = Field(default=32, description="Planes per patch after interpolation")
+    width_3d: Positive = Field(default=32, description="Channels of the first 3D level")
+    width_2d: Positive = Field(default=32, description="Channels of the first 2D level")
+    groups: Positive = Field(default=16, description="Groups per group normalisation")
+    embedding: Positive = Field(default=256, description="Channels U of all levels after depth-to-channel")
+    blocks_3d: Positive = Field(default=2, description="Residual blocks per 3D encoder level below the first")
+    blocks_2d: Positive = Field(default=1, description="Residual blocks per 2D encoder level below the first")
+    repmode_kernel: Literal[3, 5] = Field(default=5, description="Size of RepMode's largest expert kernel in voxels")
     backbone_divisor: Literal[1, 2, 4, 8, 16] = Field(
         default=1, description="Divisor of a backbone's channels and layers"
     )
@@ -243,7 +246,7 @@ class ArchitectureSettings(Settings):
 
 
 class NetworkSettings(ExperimentSettings, ArchitectureSettings):
-    """Everything a network is built from."""
+    """All settings that define a network."""
 
     @model_validator(mode="after")
     def _whole_blocks(self) -> Self:
@@ -255,29 +258,31 @@ class NetworkSettings(ExperimentSettings, ArchitectureSettings):
 class InferenceSettings(Settings):
     """How whole volumes are predicted (section 4.1)."""
 
-    window: Positive = Field(default=128, description="Rows and columns of a window, whose planes are depth")
+    window: Positive = Field(default=128, description="Rows and columns of a window")
     overlap: float = Field(
         default=0.5, ge=0, lt=1, description="Overlap of neighbouring windows, as a fraction of a window"
     )
 
 
 class TrainingSettings(Settings):
-    """How one network is trained (section 4.1). Exactly one of epochs and iterations is given."""
+    """How one network is trained (section 4.1). Exactly one of epochs and iterations must be given."""
 
     epochs: Positive | None = Field(
-        default=None, description="Passes over the training volumes, one crop of each per pass"
+        default=None, description="Passes over the training volumes, with one crop per volume"
     )
-    iterations: Positive | None = Field(default=None, description="Optimiser steps, summed over the networks of a run")
+    iterations: Positive | None = Field(
+        default=None, description="Optimiser steps, in total over the networks of a run"
+    )
     batch: Positive = Field(default=8, description="Crops per step")
     micro_batch: Positive | Literal["auto"] = Field(
         default="auto",
-        description="Crops per forward and backward pass, fewer need less memory; auto: as many as fit on the GPU",
+        description="Crops per forward and backward pass; auto: as many as fit in GPU memory",
     )
     checkpointing: bool = Field(default=False, description="Activation checkpointing: less memory, more time")
     compile: bool = Field(default=False, description="Compilation with torch.compile where a compiler is installed")
     patch: Positive = Field(default=128, description="Rows and columns of a crop")
     learning_rate: float = Field(default=1.0e-4, gt=0, description="Peak learning rate of Adam")
-    beta2: float = Field(default=0.999, gt=0, lt=1, description="Adam's decay rate of squared gradients")
+    beta2: float = Field(default=0.999, gt=0, lt=1, description="Beta2 of Adam, the decay rate of squared gradients")
     gradient_clip: float = Field(default=0.0, ge=0, description="Maximum gradient norm; 0: no clipping")
     schedule: Literal["constant", "one_cycle"] = Field(
         default="constant", description="Learning-rate schedule: constant (the paper) or one_cycle (for short budgets)"

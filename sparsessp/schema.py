@@ -31,8 +31,13 @@ WINDOW_SAMPLING_COLUMNS = ("volume", "structure", "planes", "imaged", "read", "r
 # Table 6: costs counted at the paper's size, costs measured at this scale, and the conditions of the measurement.
 COUNTED_COLUMNS = ("experiment", "gmacs", "module_gmacs", "parameters")
 MEASURED_COLUMNS = ("infer_s_per_iter", "infer_mem_mib", "train_iter_per_s", "train_mem_mib")
-CONDITION_COLUMNS = ("machine", "device", "threads", "torch", "precision", "planes", "window", "batch", "patch")
+MACHINE_COLUMNS = ("machine", "device", "threads", "torch", "precision")  # also in the duration of each training
+CONDITION_COLUMNS = (*MACHINE_COLUMNS, "planes", "window", "batch", "patch")
 PROFILE_COLUMNS = (*COUNTED_COLUMNS, *MEASURED_COLUMNS, *CONDITION_COLUMNS)
+
+# Files of the report that two reports are compared by.
+REPORT_MEANS_FILE = "metrics.json"
+REPORT_SCORES_FILE = "scores.csv"
 
 # Reference predictions, scored like the networks. The z-profile does not use the image.
 Z_PROFILE = "z-profile"

@@ -12,8 +12,8 @@ class Structure:
     Attributes:
         key: Name in file names, params and result tables.
         name: Name in the paper.
-        allen_set: Set of the AllenCell label-free collection that shows it. `dna` has no archive; its images
-            are the nuclear channels of the other sets.
+        allen_set: Its image set in the AllenCell label-free collection. `dna` has no archive; its images are
+            the nuclear channels of the other sets.
         task: Index of its one-hot task code.
     """
 

@@ -441,7 +441,7 @@ def test_from_the_archives_to_the_report(clone):
 
 def test_strict_refuses_targets_that_are_not_the_papers(clone):
     done = sh(clone, sys.executable, "-m", "pipeline.stages.split", "--strict", ok=False)
-    assert done.returncode == 1 and "actin_filament, dna, nucleolus are not as the paper's" in done.stderr
+    assert done.returncode == 1 and "actin_filament, dna, nucleolus differs from the paper's" in done.stderr
     assert "tolerance 0.01" in done.stdout
 
 

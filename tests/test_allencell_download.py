@@ -629,7 +629,7 @@ def test_a_sum_stays_text(tmp_path_factory, digits):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[1", "no valid YAML"),
+        ("[1", "not valid YAML"),
         ("7", "holds 7"),
         (f"{NAME}: 7", f"{NAME} = 7"),
         (f"{NAME}: {{bytes: 1}}", "sha256"),

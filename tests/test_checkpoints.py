@@ -65,7 +65,7 @@ def test_a_bad_state_falls_back_to_the_one_before_and_says_so(two_states, harm, 
     harm(two_states)
     found = checkpoints.load_state(two_states)
     assert found["done"] == 1 and torch.equal(found["weights"], state(1)["weights"])
-    assert "state.pt" in (said := capsys.readouterr().err) and "previous-state.pt is tried" in said
+    assert "state.pt" in (said := capsys.readouterr().err) and "trying previous-state.pt" in said
 
 
 def test_without_a_good_state_it_starts_afresh_and_says_so(two_states, capsys):
@@ -73,7 +73,7 @@ def test_without_a_good_state_it_starts_afresh_and_says_so(two_states, capsys):
     for path in harmed:
         cut_short(path)
     assert checkpoints.load_state(two_states) is None
-    assert capsys.readouterr().err.count("not a whole checkpoint") == 2
+    assert capsys.readouterr().err.count("not an intact checkpoint") == 2
     for path in harmed:
         path.unlink()
     assert checkpoints.load_state(two_states) is None
@@ -95,7 +95,7 @@ def test_no_changed_byte_goes_unseen(tmp_path_factory, data):
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
-    with pytest.raises(SparseSSPError, match=r"model\.pt.*not a whole checkpoint"):
+    with pytest.raises(SparseSSPError, match=r"model\.pt.*not an intact checkpoint"):
         checkpoints.load(path)
 
 

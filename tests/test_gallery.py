@@ -81,7 +81,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path):
     results = load(tmp_path)
     for figure in gallery.FIGURES:
         start, *rest = figure.caption(results)
-        assert isinstance(start, Strong) and "(simulated data set synthetic/small, scale demo" in "".join(rest)
+        assert isinstance(start, Strong) and "(simulated dataset synthetic/small, scale demo" in "".join(rest)
     assert "no\nresult" in texts(figure5.draw(results))  # r = 4 and 8
 
 
@@ -110,7 +110,7 @@ def test_a_broken_file_is_named(tmp_path):
     (tmp_path / RUNS[2] / "network.json").write_text("{}")
     with pytest.raises(SparseSSPError, match="tgnet-3to2d-prefix-r2/network.json.*'settings'"):
         gallery.images(load(tmp_path))
-    assert Evidence(tmp_path, tmp_path, (), {}).network(RUNS[2]) is None  # not declared, so not looked at
+    assert Evidence(tmp_path, tmp_path, (), {}).network(RUNS[2]) is None  # not planned, so not looked at
 
 
 def test_a_picture_keeps_its_size_and_its_colours():
@@ -125,6 +125,8 @@ def test_window_sampling_is_compared_run_by_run(tmp_path):
     assert window_sampling.frame(results).empty
     (tmp_path / RUNS[2]).mkdir()
     rows = {
+        "volume": ["a", "b"],
+        "structure": ["dna", "dna"],
         "planes": [65, 65],
         "imaged": [33, 33],
         "read": [48, 48],

@@ -156,7 +156,7 @@ def test_catalogue_names_the_fault(tmp_path, keys, value, said):
     ("text", "said"),
     [
         (None, "cannot be read"),
-        ("seed: [1", "no valid YAML"),
+        ("seed: [1", "not valid YAML"),
         ("7", "holds 7"),
         ("seed: 1", "'voxel_um' is missing"),
     ],

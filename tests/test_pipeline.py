@@ -153,7 +153,7 @@ def test_a_choice_is_kept_until_the_next_and_a_refused_one_changes_nothing(tmp_p
     ).strip().replace("-r1:", "-r1-s1:")
     refused = choose("ratio=3", ok=False)
     assert refused.returncode == 1 and "1, 2, 4, 8" in refused.stderr
-    assert "cannot be kept" in choose("~seeds", ok=False).stderr
+    assert "cannot be saved" in choose("~seeds", ok=False).stderr
     assert (clone / PARAMS).read_text() == chosen
     choose("--check")
     choose()

@@ -95,7 +95,7 @@ def test_one_failure_does_not_stop_the_rest_and_the_report_says_which_and_why(re
     assert ran(sh(clone, "dvc", "repro", "--single-item", "report").stdout) == ["report"]
     page = (clone / "reports" / "README.md").read_text()
     assert "- `plain-2d-prefix-r2`: failed: `out of 'luck'`" in page
-    assert "**1 of 2** declared runs" in page
+    assert "**1 of 2** planned runs" in page
     method.write_text(good)
     # What did not fail is not run again, and nothing of the failure stays.
     assert "train@tgnet-3to2d-prefix-r2" not in ran(sh(clone, "dvc", "repro").stdout)

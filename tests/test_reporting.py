@@ -16,7 +16,7 @@ from sparsessp.config import BACKBONES, ExperimentSettings
 from sparsessp.data.allencell.fingerprint import fingerprint
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.metrics import delta_imp
-from sparsessp.paper.published import DELTA_IMP, METRICS, printed_ratios, published, rows, winner
+from sparsessp.paper.published import DELTA_IMP, PRINTED_METRICS, printed_ratios, published, rows, winner
 from sparsessp.reporting.figures import figure4
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.report import write_report
@@ -166,7 +166,7 @@ def test_delta_imp_is_the_papers():
     base = rows(7)[0]
     for row in rows(7)[1:]:
         (ratio,) = printed_ratios(row)
-        for metric in METRICS:
+        for metric in PRINTED_METRICS:
             ours = delta_imp(published(row, ratio, metric), published(base, 1, metric), metric.lower())
             # Printed scores are rounded to 5e-5, so the ratio of two is good to 100 * 1e-4 / 0.4.
             assert ours == pytest.approx(published(row, ratio, metric, DELTA_IMP), abs=0.025)
@@ -235,7 +235,7 @@ def test_page_prints_a_dash_for_a_missing_run_and_names_it(tmp_path):
     assert line(section(text, "Table 3"), "TSNs", "3D")[4] == ".2500 *(.4135)*"
     listed = text.split("## Missing runs")[1]
     assert f"`{TGNET}`" in listed and "`linear-r2`" in listed and "`tsns-3d-prefix-r2`" not in listed
-    assert "simulated data set synthetic/small" in text.split("|")[0]
+    assert "simulated dataset synthetic/small" in text.split("|")[0]
 
 
 def test_page_makes_the_best_score_bold(tmp_path):
@@ -256,7 +256,7 @@ def test_page_makes_the_best_score_bold(tmp_path):
         ".3750 *(**.4101**)*",
         ".2500 *(.4519)*",
     ]
-    assert "None: every declared run has its scores." in text
+    assert "None: every planned run has scores." in text
     assert "35 of 35 runs have a higher R² than the z-profile" in text
 
 
@@ -265,7 +265,7 @@ def test_every_caption_names_data_and_scale(tmp_path):
     real = labels(2, 4, dataset="AllenCell collection", size=None, simulated=False, scale="paper")
     report(tmp_path / "reports", plan(2, 4), tmp_path / "results", real)
     text = (tmp_path / "reports" / "README.md").read_text()
-    captions = [row for row in text.splitlines() if row.startswith("**") and row.endswith((".tex)", "another."))]
+    captions = [row for row in text.splitlines() if row.startswith("**") and row.endswith((".tex)", "each other."))]
     captions = [row for row in captions if not row.startswith("**Table 6")]  # counted, whatever the data
     assert len(captions) == 11
     assert all("(AllenCell collection, scale paper" in caption for caption in captions)
@@ -278,7 +278,7 @@ def test_the_fingerprint_warns_only_of_what_lies_outside(tmp_path):
     real = labels(dataset="AllenCell collection", size=None, simulated=False)
     report(tmp_path / "one", plan(2), tmp_path / "results", real, fingerprint=table)
     text = (tmp_path / "one" / "README.md").read_text()
-    assert "**Warning:** the test targets of Nucleolus have" in text
+    assert "**Warning:** the variance of the test targets of Nucleolus differs" in text
     variance, published, difference, within = line(text, "Nucleolus", "1")[2:]
     assert (variance, within) == ("0.500", "**no**")
     assert difference == f"{0.5 - float(published.strip('*')):+.3f}"
@@ -317,7 +317,7 @@ def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_pa
     assert list(metrics) == list(plan(2, 8))
 
 
-def test_results_of_undeclared_ratios_are_ignored(tmp_path):
+def test_results_of_unplanned_ratios_are_ignored(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     report(tmp_path / "before", plan(2), tmp_path / "results", labels())
     put(tmp_path / "results", "tgnet-3to2d-prefix-r8", 0.9)
@@ -331,7 +331,7 @@ def test_runs_outside_the_plan_are_named_as_such(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     report(tmp_path / "reports", declare(TGNET), tmp_path / "results", labels())
     listed = (tmp_path / "reports" / "README.md").read_text().split("## Missing runs")[1]
-    assert "not declared (44)" in listed and "`repmode-2d-none-r2`" in listed
+    assert "not planned (44)" in listed and "`repmode-2d-none-r2`" in listed
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_runs_outside_the_plan_are_named_as_such(tmp_path):
         (HEAD + "a,dna,1,inf,1,1,1\n", "finite"),
         (HEAD + "a,nucleus,1,1,1,1,1\n", "'nucleus'"),
         (HEAD + "a,dna,1,1,1,1,1\na,dna,1,1,1,1,1\n", "twice"),
-        (HEAD + "a,dna,1,1,1,1,1\n", "not the 3 of"),
+        (HEAD + "a,dna,1,1,1,1,1\n", "not those of"),
     ],
 )
 def test_a_bad_scores_file_is_named(tmp_path, content, says):
@@ -359,14 +359,14 @@ def test_a_bad_scores_file_is_named(tmp_path, content, says):
 
 def test_no_report_without_a_single_run(tmp_path):
     put(tmp_path / "results", "linear-r2", 0.2)
-    with pytest.raises(SparseSSPError, match="none of the 35 declared runs"):
+    with pytest.raises(SparseSSPError, match="none of the 35 planned runs"):
         report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
     assert not (tmp_path / "reports").exists()
 
 
 def test_no_report_on_other_volumes_than_the_labels_say(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
-    with pytest.raises(SparseSSPError, match="3 volumes; the data set has 36"):
+    with pytest.raises(SparseSSPError, match="3 volumes; the dataset has 36"):
         report(tmp_path / "reports", plan(2), tmp_path / "results", labels(test=36))
 
 
@@ -411,7 +411,7 @@ def test_seeds_are_one_number_with_its_standard_deviation(tmp_path):
     assert summary.at[TGNET, (DELTA_IMP, "R2_sd")] == pytest.approx(100 / 3)
     report(tmp_path / "reports", declare(*names), results, labels(seeds=3))
     text = (tmp_path / "reports" / "README.md").read_text()
-    assert ".4000 ± .2000" in text and "**6 of 6** declared runs" in text
+    assert ".4000 ± .2000" in text and "**6 of 6** planned runs" in text
     table = pd.read_csv(tmp_path / "reports" / "tables" / "table3.csv").query("ratio2_experiment == @TGNET")
     assert table["ratio2_R2"].item() == 0.4 and table["ratio2_R2_sd"].item() == 0.2
     assert f"{TGNET}-s7" in json.loads((tmp_path / "reports" / "metrics.json").read_text())
@@ -491,9 +491,9 @@ def test_what_was_run_says_how_topologies_and_sampling_differ_from_the_paper(tmp
     epochs = {"3d": 2.0, "2to3d": 6.0, "3to2d": 6.0, "2d": 10.0}
     report(tmp_path / "a", declare(TGNET), tmp_path / "results", labels(2, 8, epochs=epochs))
     text = (tmp_path / "a" / "README.md").read_text()
-    assert "3D 2, 2-to-3D 6, 3-to-2D 6, 2D 10, which is 1 : 3 : 3 : 5 (paper" in line(text, "epochs")[1]
-    assert "3D 2, 2-to-3D 6, 3-to-2D 6, 2D 10, which is 1 : 3 : 3 : 5 (paper" in section(text, "Claims")
-    assert "4.64 µm at r = 8 (paper: 2.32 µm), so that" in text
+    assert "3D 2, 2-to-3D 6, 3-to-2D 6, 2D 10, in the ratio 1 : 3 : 3 : 5 (paper" in line(text, "epochs")[1]
+    assert "3D 2, 2-to-3D 6, 3-to-2D 6, 2D 10, in the ratio 1 : 3 : 3 : 5 (paper" in section(text, "Claims")
+    assert "4.64 µm at r = 8 (paper: 2.32 µm), so this" in text
     report(tmp_path / "b", declare(TGNET), tmp_path / "results", labels(2, 8, voxel_um=(0.29, 0.29, 0.29)))
     assert "2.32 µm at r = 8 (paper: 2.32 µm) |" in (tmp_path / "b" / "README.md").read_text()
 

@@ -77,7 +77,7 @@ def test_a_failure_stops_no_other_and_the_status_and_the_report_name_it(clone):
     done = sh(clone, *RUNNER, ok=False)
     assert done.returncode == 1 and "plain-2d-prefix-r2 failed: no" in done.stdout, done.stdout
     assert "tgnet-2d-prefix-r2 done" in done.stdout and "1 failed" in done.stdout
-    assert "**1 of 2** declared runs" in (clone / "reports" / "README.md").read_text()
+    assert "**1 of 2** planned runs" in (clone / "reports" / "README.md").read_text()
     assert said(clone, "plain-2d-prefix-r2", "error: no")
 
 

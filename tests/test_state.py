@@ -58,7 +58,7 @@ def test_every_other_run_has_another_folder(workspace, monkeypatch, tmp_path):
     monkeypatch.setenv("SPARSESSP_DEVICE", "meta")
     is_new(folder())
     code = tmp_path / "code"
-    for source in (*train.sources("train"), train.METHODS / "tgnet.py", train.BACKBONES / "native.py"):
+    for source in (*train.sources("train"), train.METHODS_FOLDER / "tgnet.py", train.BACKBONES_FOLDER / "native.py"):
         (code / source).parent.mkdir(parents=True, exist_ok=True)
         (code / source).write_bytes((train.ROOT / source).read_bytes())
     monkeypatch.setattr(train, "ROOT", code)

@@ -44,7 +44,7 @@ def test_only_the_timings_tell_the_machine(tmp_path):
         assert "| seeds | 0 |" in (reports / "README.md").read_text()
     one, other = written.values()
     assert {name for name in one if one[name] != other[name]} == {"timings.md", "timings.html"}
-    assert b"2 of 2, 4 h 00 min in all" in other["timings.md"] and b"2 of 2, 2 min in all" in one["timings.md"]
+    assert b"2 of 2, 4 h 00 min in total" in other["timings.md"] and b"2 of 2, 2 min in total" in one["timings.md"]
 
 
 def test_links_of_a_page_in_html_are_to_its_twin(tmp_path):
@@ -53,7 +53,7 @@ def test_links_of_a_page_in_html_are_to_its_twin(tmp_path):
     assert 'href="timings.html"' in (tmp_path / "index.html").read_text()
     assert 'href="index.html#table-6"' in (tmp_path / "timings.html").read_text()
     timings = (tmp_path / "timings.md").read_text()
-    assert "0 of 2" in timings and "No training has left its duration" in timings
+    assert "0 of 2" in timings and "No training has recorded its duration" in timings
 
 
 def test_a_duration_that_is_none_is_named(tmp_path):

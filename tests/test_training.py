@@ -68,7 +68,7 @@ def test_a_run_with_torn_states_says_so_and_ends_bit_equal_too(tmp_path, samples
         path.write_bytes(path.read_bytes()[:-1])
     resumed, resumed_history = run(tmp_path / "b", samples)
     said = capsys.readouterr().err
-    assert "previous-state.pt is tried" in said and ("starts afresh" in said) == (len(torn) == 2)
+    assert "trying previous-state.pt" in said and ("starts again" in said) == (len(torn) == 2)
     pd.testing.assert_frame_equal(history, resumed_history, check_exact=True)
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)

@@ -63,7 +63,7 @@ def test_what_is_written_is_read_back(value):
     ),
 )
 def test_the_fault_is_named_with_its_file_and_line(text, said):
-    with pytest.raises(SparseSSPError, match=rf"^mine\.yaml: no valid YAML .*{said}"):
+    with pytest.raises(SparseSSPError, match=rf"^mine\.yaml: not valid YAML .*{said}"):
         parse_yaml(text, "mine.yaml")
 
 

@@ -1,1 +1,1 @@
-"""The plan: parameters, the grid of experiments, and what it will take."""
+"""The plan: its parameters, its grid of experiments, and estimates of its time and disk space."""

@@ -1,7 +1,7 @@
-"""Print the plan before it is run: trainings, iterations, estimated hours and disk space.
+"""Print the plan without running it: trainings, iterations, estimated hours and disk space.
 
-The hours come from the speed of each network, measured now on the default device (SPARSESSP_DEVICE): on CUDA
-with the plan's own batches, on a CPU with one small crop, scaled by the number of voxels.
+The hours are estimated from the speed of each network, which is measured on the default device (SPARSESSP_DEVICE):
+on CUDA with the batches of the plan, on a CPU with one small crop, scaled by the number of voxels.
 
 Examples:
   python -m pipeline.plan --scale paper --data allencell
@@ -26,7 +26,7 @@ from sparsessp.costs.measured import step_seconds
 from sparsessp.support.command_line import main
 from sparsessp.support.device import default_device
 
-_CPU_ROWS = 32  # of the one crop that a CPU is measured with
+_CPU_ROWS = 32  # rows and columns of the crop that a CPU is measured with
 
 
 def measure(params: Params, device: torch.device) -> dict[str, float]:
@@ -44,7 +44,7 @@ def measure(params: Params, device: torch.device) -> dict[str, float]:
 
 
 def text(facts: dict[str, Any], table: pd.DataFrame) -> str:
-    """Return the plan as a reader wants it."""
+    """Return the plan as text."""
     volumes, training, budget = facts["volumes"], facts["training"], facts["budget"]
     amounts = ", ".join(f"{key.removeprefix('topology_')} {n}" for key, n in budget["amount"].items())
     lines = [
@@ -84,7 +84,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--scale", help="scale, such as paper")
     parser.add_argument("--data", help="dataset: synthetic or allencell")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra override, such as ratio=8")
-    parser.add_argument("--no-measure", action="store_true", help="do not measure, and leave out the hours")
+    parser.add_argument("--no-measure", action="store_true", help="skip the measurement; hours are left out")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_intermixed_args(arguments)
     overrides = [f"{key}={getattr(options, key)}" for key in ("scale", "data") if getattr(options, key)]
@@ -104,8 +104,8 @@ def run(arguments: Sequence[str]) -> None:
         on = torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU, a rough guide only"
         facts |= {
             "hours": float(table["hours"].sum()),
-            "measured": f"at the speed of each network on {on}; validation and evaluation at a third of a training "
-            "step for as many voxels",
+            "measured": f"at the speed of each network on {on}; a voxel of validation and evaluation is taken to cost "
+            "a third of a voxel of training",
         }
     if options.json:
         print(json.dumps({**facts, "groups": table.to_dict("records")}, indent=1))

@@ -1,4 +1,4 @@
-"""Composition of params.yaml from pipeline/conf, as `dvc exp run -S OVERRIDE` does it, and the choices kept there."""
+"""Composition of params.yaml from pipeline/conf, as by `dvc exp run -S OVERRIDE`, and the overrides saved there."""
 
 import shutil
 import tempfile
@@ -19,16 +19,16 @@ from sparsessp.support.yaml_files import dump_yaml
 CONF = Path(__file__).resolve().parents[1] / "conf"
 _CHOICE = "choice.yaml"
 _HEAD = """\
-# Settings chosen with `python -m pipeline.compose OVERRIDE ...`, which writes this file. They replace the defaults of
-# config.yaml, also for `dvc exp run -S`. `python -m pipeline.compose` alone returns to the defaults.
+# Overrides saved by `python -m pipeline.compose OVERRIDE ...`. They replace the defaults of config.yaml, also for
+# `dvc exp run -S`. `python -m pipeline.compose` without overrides restores the defaults.
 """
 
 
 def compose(overrides: Sequence[str], conf: Path = CONF) -> str:
-    """Return params.yaml as composed from `conf` with these Hydra overrides.
+    """Return the text of params.yaml, composed from `conf` with these Hydra overrides.
 
     Raises:
-        SparseSSPError: An override names no known key, or a value that is not allowed.
+        SparseSSPError: An override has an unknown key or a value that is not allowed.
     """
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / PARAMS.name
@@ -42,10 +42,10 @@ def compose(overrides: Sequence[str], conf: Path = CONF) -> str:
 
 
 def choose(overrides: Sequence[str]) -> None:
-    """Write params.yaml with these overrides, and keep them as the choice that later compositions start from.
+    """Write params.yaml with these overrides, and save them for later compositions.
 
     Raises:
-        SparseSSPError: As for `compose`; then both files stay as they were.
+        SparseSSPError: As for `compose`; both files are then unchanged.
     """
     choice = _HEAD + _as_config(overrides)
     with tempfile.TemporaryDirectory() as folder:
@@ -56,9 +56,7 @@ def choose(overrides: Sequence[str]) -> None:
         (conf / _CHOICE).write_text(choice, encoding="utf-8")
         composed = compose([], conf)
     if composed != expected:
-        raise SparseSSPError(
-            f"{list(overrides)} cannot be kept as a choice; use `dvc exp run -S` or edit pipeline/conf"
-        )
+        raise SparseSSPError(f"{list(overrides)} cannot be saved; use `dvc exp run -S` or edit pipeline/conf")
     write_text(CONF / _CHOICE, choice)
     write_text(PARAMS, composed)
 
@@ -74,7 +72,7 @@ def _as_config(overrides: Sequence[str]) -> str:
     for override in parsed:
         key = override.key_or_group
         if override.is_delete() or override.is_sweep_override():
-            raise SparseSSPError(f"{override.input_line!r} cannot be kept as a choice; allowed: KEY=VALUE, +KEY=VALUE")
+            raise SparseSSPError(f"{override.input_line!r} cannot be saved; allowed: KEY=VALUE, +KEY=VALUE")
         if (CONF / key).is_dir():
             groups.append({f"override /{key}": override.value()})
             continue

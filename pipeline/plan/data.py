@@ -30,27 +30,27 @@ def _file(value: str) -> str:
     return value
 
 
-# These reach stages on command lines, which DVC quotes, and names appear in reports.
+# Stages receive these on command lines, which DVC quotes. Names and titles are also printed in reports.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Title = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]  # for readers, so spaces are allowed
+Title = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]  # may contain spaces
 FileName = Annotated[str, AfterValidator(_file)]
 
 
 class MicroscopeSource(Settings):
     """The simulated microscope."""
 
-    kind: Literal["microscope"] = Field(default="microscope", description="kind of source")
-    catalogue: FileName = Field(description="catalogue file")
-    size: Name = Field(description="one of the catalogue's sizes")
-    structures: Structures = Field(default=("all",), description="keys of structures, or all")
+    kind: Literal["microscope"] = Field(default="microscope", description="Kind of source")
+    catalogue: FileName = Field(description="Data catalogue")
+    size: Name = Field(description="Size of the dataset, as named in the catalogue")
+    structures: Structures = Field(default=("all",), description="Keys of structures, or all")
 
 
 class ArchivesSource(AcquisitionSettings):
-    """A collection of archives of real images."""
+    """Archives of microscope images."""
 
-    kind: Literal["archives"] = Field(default="archives", description="kind of source")
-    catalogue: FileName = Field(description="catalogue file; the checksums of the archives are recorded next to it")
-    structures: Structures = Field(default=("all",), description="keys of structures, or all")
+    kind: Literal["archives"] = Field(default="archives", description="Kind of source")
+    catalogue: FileName = Field(description="Data catalogue; the archives' checksums are recorded next to it")
+    structures: Structures = Field(default=("all",), description="Keys of structures, or all")
 
     @field_validator("archive_base", "list_base", mode="before")
     @classmethod
@@ -67,12 +67,14 @@ KINDS: dict[str, type[MicroscopeSource] | type[ArchivesSource]] = {
 class SplitSettings(Settings):
     """How the volumes are assigned to training, validation and test."""
 
-    rule: Rule = Field(default="repmode", description="unit of the split: repmode (volumes) or plate")
-    strict: bool = Field(default=False, description="stop if the variance of the test targets differs from the paper's")
+    rule: Rule = Field(default="repmode", description="Unit of the split: repmode (volumes) or plate")
+    strict: bool = Field(
+        default=False, description="Whether to stop if the variance of the test targets differs from the paper's"
+    )
 
 
 class DataParams(Settings):
-    """Where the volumes come from, and how they are split."""
+    """The source of the volumes and their split."""
 
     name: Title
     simulated: bool

@@ -1,4 +1,4 @@
-"""What a plan comes to before it is run: volumes, iterations, hours and disk."""
+"""Estimates for a plan: volumes, iterations, hours and disk space."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ _FLOAT = 4
 
 @dataclass(frozen=True)
 class Amount:
-    """How much data there is to be.
+    """Amount of data of a plan.
 
     Attributes:
-        volumes: Of each structure and part.
-        images: Files, which the structures share in part.
-        channels: Of a file, at most.
-        shape: Planes, rows and columns of a typical one, as prepared.
+        volumes: Number of volumes by structure and part.
+        images: Number of image files; structures may share files.
+        channels: Maximum number of channels per file.
+        shape: Planes, rows and columns of a typical prepared file.
     """
 
     volumes: dict[str, dict[str, int]]
@@ -43,15 +43,15 @@ class Amount:
     shape: tuple[int, int, int]
 
     def of(self, part: str) -> int:
-        """Volumes of a part, over all structures."""
+        """Return the number of volumes of a part, over all structures."""
         return sum(parts[part] for parts in self.volumes.values())
 
 
 def amount(params: Params) -> Amount:
-    """Return how much data the parameters ask for, as the catalogue has it.
+    """Return the amount of data that the parameters select from the catalogue.
 
     Raises:
-        SparseSSPError: The catalogue does not say.
+        SparseSSPError: The catalogue lacks the size or a number of images.
     """
     source = params.data.source
     path = Path(source.catalogue)
@@ -67,7 +67,7 @@ def amount(params: Params) -> Amount:
     for key in source.structures:
         name = structure(key).allen_set
         if name not in catalogue.lists.rows:
-            raise SparseSSPError(f"{path}: lists.rows.{name} is missing; a plan needs it")
+            raise SparseSSPError(f"{path}: lists.rows.{name} is missing; plans need it")
         rows[key] = catalogue.lists.rows[name]
     volumes = {
         key: dict(zip(PARTS, DNA_VOLUMES if key == _DNA else counts(n, key), strict=True)) for key, n in rows.items()
@@ -77,7 +77,7 @@ def amount(params: Params) -> Amount:
 
 
 def network_settings(params: Params, run: Experiment) -> NetworkSettings:
-    """Return what the network of a run is built from."""
+    """Return the settings of a run's network."""
     varied = {key: getattr(run, key) for key in NetworkSettings.model_fields if hasattr(run, key)}
     return NetworkSettings(**params.scale.network.model_dump(), **varied)
 
@@ -87,8 +87,8 @@ def runs(params: Params, data: Amount) -> pd.DataFrame:
 
     Returns:
         One row per run: `name`, `method`, `topology`, `networks`, `iterations` (over all its networks),
-        `equivalents` (the iterations that validation and evaluation take as long as), `parameters` (of
-        all its networks).
+        `equivalents` (iterations that take as long as validation and evaluation), `parameters` (of all its
+        networks).
     """
     training, inference, depth = params.scale.training, params.scale.inference, params.scale.network.depth
     sizes = [max(n, window) for n, window in zip(data.shape, (depth, inference.window, inference.window), strict=True)]
@@ -97,7 +97,7 @@ def runs(params: Params, data: Amount) -> pd.DataFrame:
         settings = network_settings(params, run)
         along_z = imaged_starts(sizes[0], depth, run.ratio, inference.overlap)
         windows = len(along_z) * prod(len(window_starts(n, inference.window, inference.overlap)) for n in sizes[1:])
-        crops = _FORWARD * windows * (inference.window / training.patch) ** 2  # of one volume, in crops of a step
+        crops = _FORWARD * windows * (inference.window / training.patch) ** 2  # cost of one volume, in training crops
         alone = load_method(settings).per_structure
         groups = [{key: data.volumes[key]} for key in data.volumes] if alone else [data.volumes]
         iterations, predicted = 0, data.of("test")
@@ -122,15 +122,15 @@ def runs(params: Params, data: Amount) -> pd.DataFrame:
 
 
 def grouped(table: pd.DataFrame, seconds: Mapping[str, float] | None) -> pd.DataFrame:
-    """Sum the runs up by method and topology.
+    """Sum the runs by method and topology.
 
     Args:
         table: From `runs`.
-        seconds: Measured time of an iteration, by name of the run.
+        seconds: Measured seconds per iteration, by name of the run.
 
     Returns:
         One row per method and topology: `runs`, `networks` and `iterations` of each run, `total`
-        iterations, and if measured `seconds` (an iteration, mean over the runs) and `hours` (all runs).
+        iterations, and if measured `seconds` (per iteration, mean over the runs) and `hours` (of all runs).
     """
     table = table.assign(seconds=table["name"].map(seconds or {}))
     table["hours"] = (table["iterations"] + table["equivalents"]) * table["seconds"] / 3600
@@ -146,22 +146,22 @@ def grouped(table: pd.DataFrame, seconds: Mapping[str, float] | None) -> pd.Data
 
 
 def disk(params: Params, data: Amount, table: pd.DataFrame) -> dict[str, int]:
-    """Estimate the room that is taken, in bytes, by what it is taken by."""
+    """Estimate the disk space in bytes, by its use."""
     channel = _FLOAT * prod(data.shape)
     views = {f"views, r = {ratio}": data.images * channel // ratio for ratio in params.ratios}
     models = int(table["parameters"].sum()) * _FLOAT
-    # Weights, the best ones, and Adam's two moments.
+    # The current weights, the best weights and Adam's two moments.
     state = int((table["parameters"]).max()) * _FLOAT * 4
     return {
         "prepared volumes": data.images * data.channels * channel,
         **views,
         "models": models,
-        "a run's state": state,
+        "state of one run": state,
     }
 
 
 def summary(params: Params, data: Amount) -> dict[str, Any]:
-    """Say what is trained on what."""
+    """Return the data, patch, training settings and budget."""
     scale = params.scale
     return {
         "data": params.data.name,

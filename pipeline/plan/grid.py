@@ -1,4 +1,4 @@
-"""From the plan's grid to the explicit list of experiments."""
+"""Expansion of the plan's grid into the list of experiments."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _DEFAULTS = {"interpolation": ["prefix"], "projection": ["3d"], "backbone": [NAT
 _ONLY = "only_ratios"
 _TABLES = "tables"
 _ON_HUB = re.compile(r"[\w.-]+/[\w.-]+@[\w.-]+")  # ORGANISATION/NAME@REVISION
-# Watched by DVC where a training reads no local weights; the content of this file never changes.
+# Dependency of trainings without local weights; the content of this file never changes.
 _NOTHING = CHECKED.as_posix()
 
 
@@ -84,7 +84,7 @@ def as_seeds(seeds: Any) -> list[int]:
 
 
 def as_weights(pretrained: Any) -> dict[str, str]:
-    """Return the weights that each backbone starts from, where it has any.
+    """Return the initial weights of each backbone that has any.
 
     Raises:
         SparseSSPError: A backbone is unknown, or the name of its weights is not a string.
@@ -92,7 +92,7 @@ def as_weights(pretrained: Any) -> dict[str, str]:
     names = [name for name in BACKBONES if name != NATIVE]
     if isinstance(pretrained, bool):
         return dict.fromkeys(names, HUB) if pretrained else {}
-    allowed = f"allowed: false, true, or weights by the name of a backbone: {', '.join(names)}"
+    allowed = f"allowed: false, true, or a mapping of backbones ({', '.join(names)}) to weights"
     if not isinstance(pretrained, Mapping):
         raise SparseSSPError(f"pretrained = {pretrained!r}; {allowed}")
     for key, value in pretrained.items():
@@ -102,7 +102,7 @@ def as_weights(pretrained: Any) -> dict[str, str]:
 
 
 def local_file(weights: str) -> str | None:
-    """Return the local file or folder that weights name, None if there is none: a hub name carries its revision."""
+    """Return the local file or folder of the weights, or None for weights from the hub, which name a revision."""
     return None if weights in (UNTRAINED, HUB) or _ON_HUB.fullmatch(weights) else weights
 
 
@@ -115,10 +115,10 @@ def expand(
     seeds: Any = (0,),
     pretrained: Any = False,
 ) -> dict[str, dict[str, Any]]:
-    """Expand the grid into experiments, each named once however many tables share it.
+    """Expand the grid into experiments; an experiment that several tables share is listed once.
 
     Args:
-        ratio: Chosen ratio or ratios, for the entries that name none.
+        ratio: Chosen ratio or ratios, for the entries without their own.
         tables: Chosen tables of the paper, or "all".
         methods: Chosen methods, or "all".
         grid: Entries of lists, see conf/plan/paper.yaml.
@@ -130,7 +130,7 @@ def expand(
         Name -> the fields of `ExperimentSettings`, the budget, and `watch`, the file or folder of local weights.
 
     Raises:
-        SparseSSPError: A value is not allowed, a combination makes no sense, or nothing is left to run.
+        SparseSSPError: A value or combination is not allowed, or no experiment is left.
     """
     ratios, chosen, weights = as_ratios(ratio), as_methods(methods), as_weights(pretrained)
     served = as_tables(tables, grid)
@@ -150,7 +150,7 @@ def expand(
                 watch = local_file(settings.weights) or _NOTHING
                 experiments[settings.name] = {**settings.model_dump(), budget["unit"]: amount, "watch": watch}
     if not experiments:
-        raise SparseSSPError(f"methods = {methods}, tables = {tables}: the plan has no experiment of these")
+        raise SparseSSPError(f"methods = {methods}, tables = {tables}: no experiment of the plan matches")
     return experiments
 
 
@@ -160,7 +160,7 @@ def budget_key(topology: str) -> str:
 
 
 def _usual_budget(settings: ExperimentSettings, amounts: Mapping[str, int]) -> int:
-    """Epochs or iterations of an experiment at 100 percent."""
+    """Return the epochs or iterations of an experiment at 100 percent."""
     key = settings.method if settings.method in amounts else budget_key(settings.topology)
     if key not in amounts:
         raise SparseSSPError(f"scale.budget.amount: key {key!r} is missing")
@@ -186,5 +186,5 @@ def _axes(entry: Mapping[str, Any], ratios: list[int]) -> dict[str, list[Any]]:
 
 
 def ratios_in_use(experiments: Mapping[str, Mapping[str, Any]]) -> list[int]:
-    """Ratios that at least one experiment needs, sorted."""
+    """Return the ratios that at least one experiment needs, sorted."""
     return sorted({experiment["ratio"] for experiment in experiments.values()})

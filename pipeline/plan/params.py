@@ -1,4 +1,4 @@
-"""params.yaml: every key typed; an unknown key or a wrong type is refused."""
+"""Schema of params.yaml; unknown keys and wrong types are errors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ PARAMS = Path("params.yaml")
 
 
 class BudgetParams(Settings):
-    """Length of training, by topology; a method listed as well has its own budget in every topology."""
+    """Training budget by topology; a method may have its own, which holds in every topology."""
 
     unit: Literal["epochs", "iterations"]
     amount: dict[str, Annotated[int, Field(ge=1)]]
@@ -54,7 +54,7 @@ class TrainingParams(TrainingSettings):
 
 
 class ScaleParams(Settings):
-    """Size of everything."""
+    """Sizes and training budget."""
 
     name: Name
     size: Name
@@ -123,8 +123,8 @@ class Params(Settings):
         have = {name: item.model_dump(exclude_none=True) for name, item in self.experiments.items()}
         if have != planned or self.ratios != ratios_in_use(planned) or self.structures != self.data.source.structures:
             raise ValueError(
-                "experiments, ratios or data.source.structures do not follow from ratio, tables, methods, structures, "
-                "plan and scale; do not edit them: run `python -m pipeline.compose OVERRIDE ...` or "
+                "experiments, ratios or data.source.structures do not match ratio, tables, methods, structures, plan "
+                "and scale, which determine them; do not edit them: run `python -m pipeline.compose OVERRIDE ...` or "
                 "`dvc exp run -S OVERRIDE`"
             )
         for item in planned.values():
@@ -132,7 +132,7 @@ class Params(Settings):
         return self
 
     def _check_run(self, item: Mapping[str, Any]) -> None:
-        """Build the settings that the stage of this run will receive."""
+        """Validate the settings that the stages of this run will receive."""
         budget = {key: item[key] for key in ("epochs", "iterations") if key in item}
         varied = {key: item[key] for key in ExperimentSettings.model_fields}
         try:
@@ -145,27 +145,27 @@ class Params(Settings):
 
 
 def parse_params(text: str, source: str) -> Params:
-    """Check the text of params.yaml; `source` names it in errors.
+    """Parse and validate the text of params.yaml; `source` names it in errors.
 
     Raises:
-        SparseSSPError: It is not YAML, or holds a key or value that is not allowed.
+        SparseSSPError: It is not valid YAML, or has a key or value that is not allowed.
     """
     values = parse_yaml(text, source)
     if not isinstance(values, dict):
-        raise SparseSSPError(f"{source}: holds no keys; run `python -m pipeline.compose`")
+        raise SparseSSPError(f"{source}: has no keys; run `python -m pipeline.compose`")
     return Params.load(values, source, strict=True)
 
 
 def read_params(path: Path = PARAMS) -> Params:
-    """Read and check params.yaml.
+    """Read and validate params.yaml.
 
     Raises:
-        SparseSSPError: It is missing, or as for `parse_params`.
+        SparseSSPError: The file is missing, or as for `parse_params`.
     """
     if not path.is_file():
         raise SparseSSPError(f"{path}: the file is missing; run `python -m pipeline.compose`")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise SparseSSPError(f"{path}: no valid YAML ({error})") from None
+        raise SparseSSPError(f"{path}: not valid YAML ({error})") from None
     return parse_params(text, str(path))

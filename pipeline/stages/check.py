@@ -1,4 +1,4 @@
-"""Stage check: refuse params.yaml at once if any key or value in it is not allowed.
+"""Stage check: validate params.yaml before any other stage runs.
 
 Example:
   python -m pipeline.stages.check
@@ -15,10 +15,10 @@ from sparsessp.support.files import write_text
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Check, and write a file whose content never changes, so that no later stage re-runs because of it."""
+    """Validate params.yaml and write a file whose content never changes, so that it re-runs no later stage."""
     argparse.ArgumentParser("python -m pipeline.stages.check", description=__doc__).parse_args(arguments)
     read_params()
-    write_text(CHECKED, "params.yaml holds no key or value that is not allowed\n")
+    write_text(CHECKED, "params.yaml is valid\n")
 
 
 if __name__ == "__main__":

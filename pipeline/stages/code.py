@@ -1,6 +1,6 @@
 """Stage code: list the source files of every other stage and their checksums.
 
-A stage depends on its list instead of dozens of files: a changed file re-runs exactly the stages that import
+Each stage depends on its list instead of on dozens of files. A changed file re-runs exactly the stages that import
 it, and dvc.yaml and dvc.lock, which DVC rewrites after every stage, stay small.
 
 Example:
@@ -18,7 +18,7 @@ from sparsessp.support.files import sha256, write_text
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Write one list per stage."""
+    """Write the list of each stage."""
     argparse.ArgumentParser("python -m pipeline.stages.code", description=__doc__).parse_args(arguments)
     for stage in stages():
         if stage != "code":

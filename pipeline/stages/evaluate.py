@@ -29,11 +29,12 @@ from sparsessp.support.device import default_device
 
 
 class EvaluateSettings(InferenceSettings):
-    """What to score, and how to predict."""
+    """The experiment to score and the way it predicts."""
 
-    experiment: str = Field(description="name of a trained experiment")
+    experiment: str = Field(description="Name of a trained experiment")
     window_sampling: bool = Field(
-        default=False, description="score the released code's sampling too, which reads planes that were not imaged"
+        default=False,
+        description="Whether to score the released code's sampling too, which reads planes that were not imaged",
     )
 
 

@@ -25,7 +25,7 @@ from sparsessp.support.command_line import parser, settings
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Acquire from the source of the given kind."""
+    """Acquire the volumes from the source of the given kind."""
     which = argparse.ArgumentParser(add_help=False)
     which.add_argument("--kind", choices=KINDS, default="microscope")
     model = KINDS[which.parse_known_args(arguments)[0].kind]
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _here(chosen: ArchivesSource) -> AcquisitionSettings:
-    """The settings, overridden by the environment variables."""
+    """Return the settings, overridden by the environment variables."""
     values = {key: getattr(chosen, key) for key in AcquisitionSettings.model_fields}
     for key in ("archive_base", "list_base"):
         name = f"SPARSESSP_{key.upper()}"

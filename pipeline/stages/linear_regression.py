@@ -1,6 +1,6 @@
 """Stage linear_regression: score a per-voxel linear regression on the brightfield at one sparsity ratio.
 
-It also keeps the view and target of one volume per structure for the report's figures.
+It also saves the view and target of one volume per structure for the report's figures.
 
 Example:
   python -m pipeline.stages.linear_regression --ratio 2

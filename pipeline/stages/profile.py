@@ -1,10 +1,10 @@
-"""Stage profile: what the networks of Table 6 cost, counted at the paper's size and measured at this scale.
+"""Stage profile: costs of the networks of Table 6, counted at the paper's size and measured at this scale.
 
 Example:
   python -m pipeline.stages.profile --depth 16 --width_3d 8 --width_2d 16 --groups 4 --embedding 64 --patch 24 \
       --window 48
 
-SPARSESSP_DEVICE chooses the device.
+SPARSESSP_DEVICE sets the device.
 """
 
 import sys
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> None:
     options = parser(
         "pipeline.stages.profile", __doc__, ArchitectureSettings, TrainingSettings, InferenceSettings
     ).parse_args(arguments)
-    options.epochs, options.iterations = None, 1  # a budget must be given; no run is trained
+    options.epochs, options.iterations = None, 1  # the settings require a budget, although nothing is trained
     architecture, training, inference = (
         settings(model, options) for model in (ArchitectureSettings, TrainingSettings, InferenceSettings)
     )
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> None:
     lines = []
     for row in tqdm(rows(6), "profile", unit="network"):
         varied = row.settings(*printed_ratios(row)).model_dump()
-        full = meta_network(NetworkSettings(**varied))  # all else is the paper's by default
+        full = meta_network(NetworkSettings(**varied))  # all other settings default to the paper's
         found = profile(NetworkSettings(**varied, **architecture.model_dump()), training, inference.window)
         lines.append(
             {

@@ -1,4 +1,4 @@
-"""Stage resample: sample every prepared volume once, at one sparsity ratio.
+"""Stage resample: take the sparse view of every prepared volume at one sparsity ratio.
 
 Example:
   python -m pipeline.stages.resample --ratio 8

@@ -1,7 +1,7 @@
 """Stage split: assign the prepared volumes to training, validation and test.
 
-Data with image lists are split by them, and the variance of their test targets is compared with the
-paper's, which tells whether they are prepared as the paper's are.
+A dataset with image lists is split by these lists. The variance of its test targets is compared with the paper's, to
+check that the volumes were prepared in the same way.
 
 Example:
   python -m pipeline.stages.split --rule repmode
@@ -23,7 +23,7 @@ from sparsessp.support.command_line import parser, settings
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Split the manifest."""
+    """Assign the volumes of the manifest to the three parts."""
     chosen = settings(SplitSettings, parser("pipeline.stages.split", __doc__, SplitSettings).parse_args(arguments))
     manifest, lists = read_manifest(VOLUMES), read_lists(VOLUMES / LISTS)
     parts = assign(manifest, lists, chosen.rule) if lists else split(manifest, chosen.rule)
@@ -37,7 +37,8 @@ def run(arguments: Sequence[str]) -> None:
         outside = found.loc[~found["within"], "structure"]
         if chosen.strict and len(outside):
             raise SparseSSPError(
-                f"the test targets of {', '.join(outside)} are not as the paper's; see above, or set strict to false"
+                f"the variance of the test targets of {', '.join(outside)} differs from the paper's (see above); to "
+                "continue, set strict to false"
             )
     write_table(SPLIT, parts)
 

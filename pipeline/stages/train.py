@@ -1,11 +1,11 @@
-r"""Stage train: one experiment, from its settings to its best model.
+r"""Stage train: train one experiment and keep its best model.
 
 Example:
   python -m pipeline.stages.train --method tgnet --topology 3to2d --ratio 2 --depth 16 --width_3d 8 --width_2d 16 \
       --groups 8 --embedding 128 --patch 32 --learning_rate 0.002 --epochs 6 --window 64
 
-After a kill it resumes from its last validation when called again with the same arguments, code and data.
-SPARSESSP_DEVICE selects the device, SPARSESSP_SCRATCH the folder of unfinished runs (.scratch).
+If it is killed, run it again with the same arguments, code and data: it resumes from its last validation.
+SPARSESSP_DEVICE sets the device, SPARSESSP_SCRATCH the folder of unfinished trainings (.scratch).
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from pydantic import Field
 
 from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, scratch, views
 from pipeline.running import main
-from pipeline.sources import BACKBONES, METHODS, ROOT, sources
+from pipeline.sources import BACKBONES_FOLDER, METHODS_FOLDER, ROOT, sources
 from sparsessp.config import InferenceSettings, NetworkSettings, Settings, TrainingSettings
 from sparsessp.costs.counted import describe
 from sparsessp.data.samples import load_samples, write_table
@@ -34,19 +34,19 @@ from sparsessp.support.files import write_text
 
 
 class Watched(Settings):
-    """What else a training reads."""
+    """Additional input of a training."""
 
-    watch: Path | None = Field(default=None, description="File or folder of local weights, as --weights names it")
+    watch: Path | None = Field(default=None, description="File or folder of local weights, the same as --weights")
 
 
 def state_folder(
     network: NetworkSettings, training: TrainingSettings, inference: InferenceSettings, watch: Path | None = None
 ) -> Path:
-    """Folder for the state of this run: any other setting, code, data, torch, device or clone has a different one."""
+    """Return the folder for the state of this run, which depends on settings, code, data, torch, device and clone."""
     digest = hashlib.sha256(f"{torch.__version__} {default_device()} {ROOT}".encode())
     for part in (network, training, inference):
         digest.update(part.model_dump_json().encode())
-    own = (METHODS / f"{network.method}.py", BACKBONES / f"{network.backbone}.py")
+    own = (METHODS_FOLDER / f"{network.method}.py", BACKBONES_FOLDER / f"{network.backbone}.py")
     code = [ROOT / path for path in (*sources("train"), *own)]
     watched = [] if watch is None else sorted(p for p in (watch, *watch.rglob("*")) if p.is_file())
     for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT, *watched):
@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> None:
     options = parser("pipeline.stages.train", __doc__, *models).parse_args(arguments)
     network, training, inference = (settings(model, options) for model in models[:3])
     watched = settings(Watched, options).watch
-    # Remove the scores of an earlier run of this name: if this run fails, they must not pass for its own.
+    # Remove the scores of an earlier run of this name: if this run fails, they must not be taken for its scores.
     shutil.rmtree(RESULTS / network.name, ignore_errors=True)
     samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
     folder = state_folder(network, training, inference, watched)

@@ -1,4 +1,4 @@
-"""Stage z_profile: score each structure's mean training profile along z, a prediction that never sees the image.
+"""Stage z_profile: score the mean profile along z of each structure, a prediction that does not use the image.
 
 Example:
   python -m pipeline.stages.z_profile --ratio 2
@@ -21,7 +21,11 @@ def run(arguments: Sequence[str]) -> None:
     """Average the training volumes, score the test volumes."""
     parser = argparse.ArgumentParser("python -m pipeline.stages.z_profile", description=__doc__)
     parser.add_argument(
-        "--ratio", type=int, choices=RATIOS, required=True, help="any ratio with views; the scores are the same at all"
+        "--ratio",
+        type=int,
+        choices=RATIOS,
+        required=True,
+        help="ratio of the views to load; the scores do not depend on it",
     )
     ratio = parser.parse_args(arguments).ratio
     train, test = (load_samples(VOLUMES, views(ratio), SPLIT, part) for part in ("train", "test"))

@@ -1,8 +1,7 @@
-"""Model files, and the full state from which a training run goes on.
+"""Model files, and training states from which a run resumes.
 
-Both are zip archives as torch writes them, with their SHA-256 sum as the archive's comment, so that
-torch opens them as any other and we notice every changed byte. They are read with torch's restricted
-loader, which runs no code.
+Both are zip archives written by torch, with their SHA-256 checksum as the comment of the archive: torch can still open
+them, and every changed byte is detected. They are read with torch's restricted loader, which runs no code.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ from sparsessp.networks.network import MultiNetwork, Network, build
 from sparsessp.structures import KEYS
 from sparsessp.support.files import atomic_write
 
-_SUM_LENGTH = struct.pack("<H", 64)  # of the comment: the last field of a zip archive, before the comment itself
+_SUM_LENGTH = struct.pack("<H", 64)  # of the comment; the last field of a zip archive before the comment itself
 _NO_COMMENT = struct.pack("<H", 0)
 _CHUNK = 1 << 20
 
@@ -29,21 +28,21 @@ def save(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values atomically; equal content gives equal bytes.
 
     Raises:
-        OSError: The disk does not take them; the old file is still there.
+        OSError: The file cannot be written; the old file is unchanged.
     """
     with atomic_write(path) as partial:
         try:
             with partial.open("wb") as stream:
                 torch.save(content, stream)
         except RuntimeError as error:
-            if isinstance(error.__context__, OSError):  # which torch hides behind a message of its own
+            if isinstance(error.__context__, OSError):  # torch replaces it with its own message
                 raise error.__context__ from None
             raise
         _seal(partial)
 
 
 def _seal(path: Path) -> None:
-    """Add the sum of an archive to it, as its comment."""
+    """Append the checksum of an archive as its comment."""
     with path.open("r+b") as stream:
         end = stream.seek(-len(_NO_COMMENT), os.SEEK_END)
         stream.seek(0)
@@ -53,7 +52,7 @@ def _seal(path: Path) -> None:
 
 
 def _sum(stream, count: int) -> bytes:
-    """SHA-256 sum of the next `count` bytes, in hex."""
+    """Return the SHA-256 checksum of the next `count` bytes in hex."""
     digest = hashlib.sha256()
     while count > 0 and (chunk := stream.read(min(count, _CHUNK))):
         digest.update(chunk)
@@ -61,8 +60,8 @@ def _sum(stream, count: int) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether the sum at the end of a file is that of what stands before it."""
+def _is_intact(path: Path) -> bool:
+    """Return whether the checksum at the end of a file is that of the bytes before it."""
     tail = len(_SUM_LENGTH) + 64
     with path.open("rb") as stream:
         if stream.seek(0, os.SEEK_END) < tail:
@@ -77,17 +76,17 @@ def load(path: Path) -> dict[str, Any]:
     """Read what `save` wrote, onto the CPU.
 
     Raises:
-        SparseSSPError: The file is missing, cut short, changed, or no file of ours.
+        SparseSSPError: The file is missing, truncated or changed, or was not written by `save`.
     """
     if not path.is_file():
         raise SparseSSPError(f"{path}: the file is missing")
-    if not _is_whole(path):
-        raise SparseSSPError(f"{path}: not a whole checkpoint; it is cut short or changed, or not written by sparsessp")
+    if not _is_intact(path):
+        raise SparseSSPError(f"{path}: not an intact checkpoint; truncated, changed, or not written by sparsessp")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # a crafted file makes the loader raise anything
+    except Exception as error:  # a crafted file can make the loader raise any exception
         raise SparseSSPError(f"{path}: not a readable checkpoint ({error})") from error
     if not isinstance(content, dict):
         raise SparseSSPError(f"{path}: holds a {type(content).__name__}; expected a dictionary")
@@ -99,18 +98,18 @@ def _previous(path: Path) -> Path:
 
 
 def save_state(path: Path, content: dict[str, Any]) -> None:
-    """Write the state of a run; the one before it is kept beside it, as `previous-NAME`."""
+    """Write the state of a run, and keep the previous state as `previous-NAME`."""
     fresh = path.with_name(f"next-{path.name}")
     save(fresh, content)
-    # A kill between the two leaves the previous state alone, which is a good one.
+    # A kill between the two renames leaves only the previous state, which is valid.
     if path.exists():
         os.replace(path, _previous(path))
     os.replace(fresh, path)
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
-    """Read the newest state that is whole, None if there is none; each one passed over is named on stderr."""
-    for file, instead in ((path, f"{_previous(path).name} is tried"), (_previous(path), "the run starts afresh")):
+    """Return the newest intact state, or None; damaged ones are reported on stderr."""
+    for file, instead in ((path, f"trying {_previous(path).name}"), (_previous(path), "the run starts again")):
         if not file.exists():
             continue
         try:
@@ -121,7 +120,7 @@ def load_state(path: Path) -> dict[str, Any] | None:
 
 
 def save_model(path: Path, network: Network | MultiNetwork, notes: dict[str, Any]) -> None:
-    """Write a trained network with all that is needed to use it: settings, structures, notes."""
+    """Write a trained network with its settings, its structures and notes."""
     content = {
         "network": network.settings.model_dump(),
         "structures": list(KEYS),
@@ -135,7 +134,7 @@ def load_model(path: Path) -> Network | MultiNetwork:
     """Rebuild the network that `save_model` wrote, in evaluation mode on the CPU.
 
     Raises:
-        SparseSSPError: The file is missing or broken, holds no model, or was made for other structures.
+        SparseSSPError: The file is missing or damaged, is not a model, or was made for other structures.
     """
     content = load(path)
     if content.get("structures") != list(KEYS):

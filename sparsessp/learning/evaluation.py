@@ -1,4 +1,4 @@
-"""Scores of trained networks and of the linear baseline on whole test volumes (section 4.1)."""
+"""Scores of networks and reference predictions on whole test volumes (section 4.1)."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
@@ -10,16 +10,16 @@ from tqdm import tqdm
 
 from sparsessp.data.samples import Sample
 from sparsessp.learning.metrics import plane_errors, score
-from sparsessp.schema import METRICS, PLANE_COLUMNS, SCORE_COLUMNS
+from sparsessp.schema import PLANE_COLUMNS, SCORE_COLUMNS
 
 
 class Evaluation(NamedTuple):
-    """What is left of the predictions of all test volumes.
+    """Scores of the predictions of all test volumes, and some of the predictions.
 
     Attributes:
         scores: One row per volume, columns `SCORE_COLUMNS`.
-        planes: One row per plane of each volume, columns `PLANE_COLUMNS`, as `metrics.plane_errors` has them.
-        kept: Predictions (D, H, W) of the volumes that were to be kept, by volume.
+        planes: One row per plane of each volume, columns `PLANE_COLUMNS`, from `metrics.plane_errors`.
+        kept: Predictions (D, H, W) of the requested volumes, by volume.
     """
 
     scores: pd.DataFrame
@@ -37,11 +37,11 @@ def evaluate(
     """Score a predictor on each sample.
 
     Args:
-        predictor: From a sample to its prediction (D, H, W); sees the view, must not see the target.
+        predictor: Function from a sample to its prediction (D, H, W); it must not use the target.
         samples: Test volumes.
-        label: Of the progress bar.
-        keep: Names of the volumes whose predictions are wanted.
-        progress: Whether to show the bar.
+        label: Label of the progress bar.
+        keep: Names of the volumes whose predictions are returned.
+        progress: Whether to show a progress bar.
     """
     rows, planes, kept = [], [], {}
     for sample in tqdm(samples, f"evaluate {label}", unit="volume", disable=not progress):
@@ -57,27 +57,11 @@ def evaluate(
     )
 
 
-def summary(scores: pd.DataFrame) -> dict:
-    """Summarise the paper's scores per structure and over all.
-
-    Returns:
-        `all`: mean over test volumes, the paper's "All"; `all_structures`: mean of the structures'
-        means; `structures`: mean of each; `volumes`: their number.
-    """
-    per_structure = scores.groupby("structure", sort=False)[list(METRICS)].mean()
-    return {
-        "volumes": len(scores),
-        "all": scores[list(METRICS)].mean().to_dict(),
-        "all_structures": per_structure.mean().to_dict(),
-        "structures": per_structure.to_dict("index"),
-    }
-
-
 def linear_regression(train_samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]:
-    """Fit each structure's voxels by a line on the brightfield voxel at the same place.
+    """Regress the voxels of each structure on the brightfield voxel at the same position.
 
-    The least any network must beat: it sees the same sparse view, nearest neighbour in z, and no
-    neighbourhood.
+    The regression uses the same sparse view as the networks, with nearest-neighbour interpolation in z, and no
+    neighbouring voxels.
 
     Returns:
         A predictor for `evaluate`.
@@ -100,10 +84,10 @@ def linear_regression(train_samples: Sequence[Sample]) -> Callable[[Sample], np.
 
 
 def z_profile(train_samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]:
-    """Predict each structure's mean training target in the same plane, whatever the image.
+    """Predict the mean of each structure's training targets in the same plane, without using the image.
 
-    Planes count from the stack's first one, and stacks may differ in depth: a plane's mean is that of the training
-    volumes which have it; beyond the deepest of them, the last mean is repeated.
+    Planes are counted from the first plane of a stack. Stacks may differ in depth: the mean of a plane is that of the
+    training volumes that have it, and beyond the deepest training volume the last mean is repeated.
 
     Returns:
         A predictor for `evaluate`.
@@ -126,7 +110,7 @@ def z_profile(train_samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]
 
 
 def _repeated(sample: Sample) -> np.ndarray:
-    """The sparse view with each plane repeated over its block, (D, H, W) float64."""
+    """Return the sparse view with each plane repeated over its block, (D, H, W) float64."""
     planes = len(sample.target_DHW)
     repeated = np.repeat(np.asarray(sample.view_dHW, np.float64), sample.ratio, axis=0)
     missing = max(planes - len(repeated), 0)

@@ -1,7 +1,7 @@
 """Prediction of whole volumes by a Gaussian sliding window on the sparse grid (section 4.1).
 
-Windows are placed in units of imaged planes, the last one included, so that no window can ask for
-a plane that was not imaged. Any volume is possible, one shorter than a window too.
+All windows, including the last, start at an imaged plane, so that no window reads a plane that was not imaged. Volumes
+may be smaller than a window.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,16 +16,16 @@ from sparsessp.data.windows import imaged_starts, window_starts
 from sparsessp.networks.network import MultiNetwork, Network, merge_kernels
 from sparsessp.support.device import autocast
 
-# Voxels of the windows that a device computes at once: on a CPU one of the paper's windows, which is as
-# fast as several; on CUDA eight, a training batch, so that it fits where training fitted.
+# Voxels per batch of windows: on a CPU one window of the paper, which is as fast as several; on CUDA eight, as many as
+# in a training batch, so that prediction fits in memory if training did.
 _VOXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**22}
 
 
 def gaussian(size: int) -> np.ndarray:
-    """Weights of one axis: a Gaussian about the middle, sigma = size / 8, highest value 1.
+    """Return the weights along one axis: a Gaussian around the middle with sigma = size / 8 and maximum 1.
 
-    Beyond four sigma, where blurring a pulse (the paper's way) leaves nothing, the smallest weight
-    left is taken, so that no voxel goes unseen.
+    Beyond four sigma the paper's weights, a blurred pulse, are zero. The smallest positive weight is used there, so
+    that every voxel has a weight.
     """
     sigma = size / 8
     distance = np.minimum(np.abs(np.arange(size) - size // 2), int(4 * sigma + 0.5))
@@ -40,17 +40,17 @@ def predict(
     window: int,
     overlap: float = 0.5,
 ) -> np.ndarray:
-    """Predict one structure, or several, of a whole volume.
+    """Predict one or several structures of a whole volume.
 
-    Several are predicted in one pass: each window is computed once as far as no task conditions it.
+    Several structures are predicted in one pass: the unconditioned first parts of the network run once per window.
 
     Args:
-        network: In any mode, on any device; in its own precision.
-        view_dHW: Imaged planes, z-scored, plane j standing for planes j r to j r + r - 1.
+        network: Network in any mode, on any device; its settings determine the precision.
+        view_dHW: Imaged planes, z-scored, where plane j represents planes j r to j r + r - 1.
         planes: Planes D of the prediction.
-        task: Index of the structure, or of each of several.
+        task: Index of the structure, or several indices.
         window: Rows and columns of a window; its planes are the network's depth.
-        overlap: Of neighbouring windows, as a fraction of a window.
+        overlap: Overlap of neighbouring windows, as a fraction of a window.
 
     Returns:
         (D, H, W) float32, z-scored like the targets; (T, D, H, W) for several tasks.
@@ -58,7 +58,7 @@ def predict(
     settings = network.settings
     r, depth = settings.ratio, settings.depth
     height, width = view_dHW.shape[1:]
-    # Pad to whole blocks of r planes and to one window at least; the blocks beyond D are cut off again.
+    # Pad to whole blocks of r planes and to at least one window; the excess is cropped from the result.
     sizes = (max(-(-planes // r), depth // r), max(height, window), max(width, window))
     view = padded(view_dHW, sizes)
     cut = (depth // r, window, window)
@@ -71,7 +71,7 @@ def predict(
 
 
 def padded(stack: np.ndarray, sizes: Sequence[int]) -> Tensor:
-    """The stack with its edges repeated at the end of each axis up to `sizes`."""
+    """Return the stack, padded at the end of each axis to `sizes` by repeating its edges."""
     padding = [(0, size - have) for size, have in zip(sizes, stack.shape, strict=True)]
     return torch.from_numpy(np.pad(np.asarray(stack, np.float32), padding, mode="edge"))
 
@@ -87,13 +87,13 @@ def blend(
 
     Args:
         network: As in `predict`.
-        view_at: From a window's first plane, rows and columns to its sparse view (d, window, window).
-        grid: First planes, rows and columns of the windows, which cover the volume from its first voxel on.
+        view_at: Function from a window's first plane, rows and columns to its sparse view (d, window, window).
+        grid: First planes, rows and columns of the windows; the first window starts at the first voxel.
         window: Rows and columns of a window.
         tasks: Indices of the structures.
 
     Returns:
-        (T, D, H, W) float32, up to the end of the last windows.
+        (T, D, H, W) float32, ending with the last windows.
     """
     cut = (network.settings.depth, window, window)
     weights = [torch.from_numpy(gaussian(n)).float() for n in cut]
@@ -102,7 +102,7 @@ def blend(
     device = next(network.parameters()).device
     predictors = _predictors(network, tasks)
     at_once = max(1, _VOXELS_AT_ONCE[device.type] // weight.numel())
-    # Around the loop: a generator that entered them would lose the inner one at its first yield.
+    # Entered around the loop, because a generator would leave the inner context at its first yield.
     with torch.inference_mode(), autocast(network.settings, device):
         for chosen in _batches(list(product(*grid)), at_once):
             boxes = [tuple(slice(k, k + n) for k, n in zip(place, cut, strict=True)) for place in chosen]
@@ -110,7 +110,7 @@ def blend(
             for sums, patches in zip(total, _forward(predictors, stack.to(device)), strict=True):
                 for box, patch in zip(boxes, patches, strict=True):
                     sums[box] += weight * patch
-    # Windows stand on a grid and their weight is a product over axes, so its sum is one too.
+    # The windows form a grid and their weight is a product over axes, so the sum of weights is a product too.
     for axis, (places, weight_N) in enumerate(zip(grid, weights, strict=True), start=1):
         summed = torch.zeros(total.shape[axis])
         for first in places:
@@ -129,7 +129,7 @@ Predictor = Callable[[Tensor], Iterable[Tensor]]
 
 @torch.inference_mode()
 def _predictors(network: Network | MultiNetwork, tasks: Sequence[int]) -> list[Predictor]:
-    """Ways to compute all tasks of a batch: one for all if they share work, else one for each."""
+    """Return functions that predict all tasks of a batch: one for all tasks if they share work, else one per task."""
     if len(tasks) > 1 and isinstance(network, Network) and network.first_conditioned != "encoder":
         return [partial(network.forward_tasks, tasks=tasks)]
     return [
@@ -142,7 +142,7 @@ def _one(network: nn.Module, task: int, view_B1DHW: Tensor) -> list[Tensor]:
 
 
 def _forward(predictors: Sequence[Predictor], view_BDHW: Tensor) -> Iterator[Tensor]:
-    """Predictions of a batch of windows, task by task, each (B, D, H, W) float32 on the CPU."""
+    """Yield the predictions of a batch of windows by task, each (B, D, H, W) float32 on the CPU."""
     for predictor in predictors:
         for prediction_B1DHW in predictor(view_BDHW[:, None]):
             yield prediction_B1DHW[:, 0].float().cpu()

@@ -1,4 +1,4 @@
-"""Scores of a prediction (section 4.1), as pure functions on z-scored voxels."""
+"""Scores of a prediction (section 4.1): pure functions of z-scored voxels."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,10 @@ class Scores:
     Attributes:
         mse: Mean squared error.
         mae: Mean absolute error.
-        r2: Coefficient of determination; negative when the mean of the target would do better.
-        pearson: Correlation of prediction and target; zero for a constant prediction.
-        r2_affine: R2 after the best scale and offset of this volume, which is the squared correlation: it
-            forgives wrong brightness and contrast, and nothing else.
+        r2: Coefficient of determination; negative if the prediction is worse than the mean of the target.
+        pearson: Pearson correlation of prediction and target; zero for a constant prediction.
+        r2_affine: R2 after the best scale and offset for this volume, which equals the squared correlation. It does
+            not depend on brightness and contrast.
     """
 
     mse: float
@@ -41,7 +41,7 @@ def score(prediction: np.ndarray, target: np.ndarray) -> Scores:
     _check_shapes(prediction, target)
     means = [float(np.mean(volume, dtype=np.float64)) for volume in (prediction, target)]
     squared = absolute = 0.0
-    moments = np.zeros(3)  # of prediction and target about their means: two squares and the product
+    moments = np.zeros(3)  # sums of x * x, y * y and x * y about the means of prediction x and target y
     for predicted_HW, target_HW in zip(prediction, target, strict=True):
         x, y = predicted_HW.astype(np.float64).ravel(), target_HW.astype(np.float64).ravel()
         error = x - y
@@ -60,9 +60,9 @@ def score(prediction: np.ndarray, target: np.ndarray) -> Scores:
 
 
 def plane_errors(prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean squared error of each plane, and the target's there about the mean of the whole volume.
+    """Return the mean squared error of each plane, and the target's mean squared deviation from the volume's mean.
 
-    Averaged over any planes, 1 - error / variation is the R2 of these planes together; over all, the volume's.
+    For any set of planes, 1 - sum of errors / sum of variations is their R2; for all planes, the R2 of the volume.
 
     Args:
         prediction: (D, H, W).
@@ -87,7 +87,7 @@ def _check_shapes(prediction: np.ndarray, target: np.ndarray) -> None:
 
 
 def delta_imp(score: float, base: float, metric: str) -> float:
-    """Relative improvement over the baseline in percent, positive when better (section 4.4, Table 7)."""
+    """Return the relative improvement over the baseline in percent, positive if better (section 4.4, Table 7)."""
     if metric not in METRICS:
         raise SparseSSPError(f"metric {metric!r} is unknown; allowed: {', '.join(METRICS)}")
     gain = score - base if metric == "r2" else base - score

@@ -1,7 +1,7 @@
 """The training loop (section 4.1): Adam on the mean squared error of random patches.
 
-A run is a pure function of its settings and samples. Its full state is kept in a scratch folder at
-every validation; started again there, it resumes where it stopped and, on a CPU, ends with the same bits.
+A run is a pure function of its settings and samples. At every validation its full state is saved in a scratch folder. A
+run that is started again with this folder resumes from there and, on a CPU, ends with the same bits.
 """
 
 import math
@@ -34,17 +34,17 @@ from sparsessp.schema import HISTORY_COLUMNS
 from sparsessp.structures import STRUCTURES
 from sparsessp.support.device import autocast, default_device
 
-# The targets have variance 1: a loss above this is past mending.
-_EXPLODED = 1e6
+# The targets have variance 1, so training with a larger loss has diverged.
+_DIVERGED = 1e6
 
 
 class Trained(NamedTuple):
     """A finished run.
 
     Attributes:
-        model: At its best validation error, on the CPU.
+        model: Network with its best weights by validation error, on the CPU.
         history: One row per validation, columns `HISTORY_COLUMNS`.
-        seconds: Spent on training and validation, over all sittings; what was lost to a kill is not counted.
+        seconds: Time of training and validation over all restarts, without work lost to a kill.
     """
 
     model: Network | MultiNetwork
@@ -61,25 +61,25 @@ def train(
     scratch: Path,
     progress: bool = True,
 ) -> Trained:
-    """Train what the settings name and return it at its best validation error.
+    """Train a network and return it with its best weights by validation error.
 
-    A method with a network per structure (Multi-Net) trains them one after the other, each on the
-    volumes of its structure; an iteration budget is shared out evenly, epochs are each network's own.
+    A method with one network per structure (Multi-Net) trains them one after the other, each on the volumes of its
+    structure. Iterations are divided evenly among the networks; epochs apply to each network.
 
     Args:
-        network: What to build.
-        training: How to train it.
-        inference: How validation volumes are predicted.
-        train_samples: Volumes to cut crops from.
-        validation_samples: Volumes that choose the best state.
-        scratch: Folder for the state of an unfinished run, of this run only.
+        network: Settings of the network.
+        training: Settings of the training.
+        inference: Settings for the prediction of validation volumes.
+        train_samples: Volumes from which crops are taken.
+        validation_samples: Volumes by which the best weights are selected.
+        scratch: Folder for the state of the unfinished run; no other run may use it.
         progress: Whether to show a progress bar.
 
     Returns:
-        The network, on the CPU, its history, and how long it took.
+        The network, its history and its training time.
 
     Raises:
-        SparseSSPError: The loss is not finite, or a network has no volume to learn from.
+        SparseSSPError: Training diverged, or a network has no training or validation volumes.
     """
     model = build(network, network.seed)
     if network.weights != UNTRAINED:
@@ -106,7 +106,7 @@ def train(
 
 
 def _scheduler(optimiser: Adam, schedule: str, steps: int) -> LRScheduler:
-    """The paper's constant rate, or one rise and fall, which gets further in few steps."""
+    """Return the paper's constant schedule, or a one-cycle schedule, which converges faster in few steps."""
     if schedule == "constant":
         return lr_scheduler.ConstantLR(optimiser, factor=1.0)
     top = optimiser.param_groups[0]["lr"]
@@ -114,7 +114,7 @@ def _scheduler(optimiser: Adam, schedule: str, steps: int) -> LRScheduler:
 
 
 def optimiser(network: Network, training: TrainingSettings) -> Adam:
-    """Adam over the network's weights, all updated by one fused operation."""
+    """Return Adam for the weights of the network, which one fused operation updates."""
     return Adam(network.parameters(), lr=training.learning_rate, betas=(0.9, training.beta2), fused=True)
 
 
@@ -123,7 +123,7 @@ def train_step(
 ) -> float:
     """Take one optimiser step on the mean squared error of a batch.
 
-    In the precision of the network's settings. A loss that is no finite number, or has exploded, moves no weight.
+    The precision is that of the network's settings. If the loss is not stable (`is_stable`), no weight changes.
 
     Args:
         network: A `Network`, compiled or not, in training mode, on the device of the batch.
@@ -131,8 +131,8 @@ def train_step(
         view: (B, 1, depth / ratio, H, W).
         target: (B, 1, depth, H, W).
         task: (B,).
-        micro_batch: Samples whose gradients are held at once; gradients of the parts are summed.
-        clip: Largest norm of the gradient of all weights; a longer one is shortened to it. 0 leaves all as they are.
+        micro_batch: Samples per forward and backward pass; the gradients of the passes are summed.
+        clip: Maximum norm of the gradient of all weights; 0: no clipping.
 
     Returns:
         The loss of the whole batch.
@@ -156,17 +156,17 @@ def train_step(
 
 def is_stable(loss: float) -> bool:
     """Return whether a loss is finite and small enough for training to continue."""
-    return math.isfinite(loss) and loss <= _EXPLODED
+    return math.isfinite(loss) and loss <= _DIVERGED
 
 
 def _compile_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of torch.compile; importing them takes as long as importing torch, so only if it was used."""
+    """Return the exceptions of torch.compile if it was used; importing them takes as long as importing torch."""
     module = sys.modules.get("torch._dynamo.exc")
     return (module.TorchDynamoException,) if module else ()
 
 
 class _Run:
-    """One network on its way through its budget."""
+    """The training of one network."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class _Run:
         self.since = perf_counter()
 
     def finish(self) -> pd.DataFrame:
-        """Train to the end of the budget, load the best weights, return the history."""
+        """Train to the end of the budget, load the best weights and return the history."""
         self._resume()
         bar = tqdm(
             total=self.budget,
@@ -236,7 +236,7 @@ class _Run:
         settings = self.training
         self.network.train()
         view, target, task = self.crops.batch(self.done, settings.batch)
-        value = self._learn(view, target, task)
+        value = self._take_step(view, target, task)
         if not is_stable(value):
             volumes = dict.fromkeys(sample.volume for sample in self.crops.chosen(self.done, settings.batch))
             raise self._stopped(f"the loss is {value:g} at iteration {self.done + 1}, on crops of {', '.join(volumes)}")
@@ -244,8 +244,8 @@ class _Run:
         self.done += 1
         return value
 
-    def _learn(self, view: Tensor, target: Tensor, task: Tensor) -> float:
-        """Take the step, in smaller parts if the GPU's memory asks for it and the settings allow it."""
+    def _take_step(self, view: Tensor, target: Tensor, task: Tensor) -> float:
+        """Take one step; if GPU memory runs out and the settings allow it, halve the micro-batch and repeat."""
         while True:
             try:
                 return train_step(
@@ -262,7 +262,7 @@ class _Run:
             except torch.OutOfMemoryError as error:
                 if self.training.micro_batch != "auto" or self.micro_batch == 1:
                     raise self._too_large(error) from None
-            # Outside the except clause, whose traceback holds the tensors that are in the way.
+            # Outside the except clause, because its traceback keeps the tensors in memory.
             self.optimiser.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()
             self.micro_batch = math.ceil(self.micro_batch / 2)
@@ -320,7 +320,7 @@ class _Run:
             self.best = {key: value.detach().cpu().clone() for key, value in self.network.state_dict().items()}
 
     def _save(self) -> None:
-        """Keep all that the rest of the run depends on; crops depend on the step number alone."""
+        """Save everything that the rest of the run depends on; crops depend on the step number only."""
         content = {
             "done": self.done,
             "seconds": self._spent(),
@@ -335,7 +335,7 @@ class _Run:
         self.saved = self.done
 
     def _spent(self) -> float:
-        """Add the time since this was last asked."""
+        """Add the time since the last call and return the total."""
         now = perf_counter()
         self.seconds, self.since = self.seconds + now - self.since, now
         return self.seconds
@@ -352,4 +352,4 @@ class _Run:
         self.saved = self.done
         if self.progress:
             name = self.network.settings.name
-            tqdm.write(f"{name} {self.label}: resumes from iteration {self.done}", file=sys.stderr)
+            tqdm.write(f"{name} {self.label}: resuming from iteration {self.done}", file=sys.stderr)

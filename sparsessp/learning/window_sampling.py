@@ -1,7 +1,7 @@
-"""What the released code's sampling would have scored (docs/methods.md#sparse-view): for comparison only.
+"""Sampling of the released code (docs/methods.md#sparse-view), for comparison only.
 
-It drops planes inside each window. A last window that is moved back to fit starts between two imaged planes and reads
-others, so that the network sees planes which a microscope that takes every r-th would not have. Nothing else uses this.
+It samples planes inside each window. The last window is moved back to fit, so it can start between two imaged planes;
+the network then sees planes that a microscope would not have taken at this ratio.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from sparsessp.networks.network import MultiNetwork, Network
 
 
 def places(planes: int, depth: int, overlap: float) -> list[int]:
-    """First planes of the windows in z, on the dense grid."""
+    """Return the first planes of the windows on the dense grid."""
     return window_starts(max(planes, depth), depth, overlap)
 
 
 def planes_read(planes: int, depth: int, ratio: int, overlap: float) -> int:
-    """How many planes of the volume the windows read, whether the microscope took them or not."""
+    """Return the number of planes of the volume that the windows read, imaged or not."""
     return len(
         {z for first in places(planes, depth, overlap) for z in range(first, first + depth, ratio) if z < planes}
     )
@@ -33,9 +33,9 @@ def window_sampled(
 
     Args:
         network: As in `inference.predict`.
-        dense: From a sample to its dense transmitted light (D, H, W), z-scored.
+        dense: Function from a sample to its dense transmitted light (D, H, W), z-scored.
         window: Rows and columns of a window.
-        overlap: Of neighbouring windows, as a fraction of a window.
+        overlap: Overlap of neighbouring windows, as a fraction of a window.
     """
     depth, r = network.settings.depth, network.settings.ratio
 

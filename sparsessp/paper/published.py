@@ -1,4 +1,4 @@
-"""The paper's printed numbers (`published.csv`), and which of our experiments each row is."""
+"""The values printed in the paper (`published.csv`), and the experiment of ours for each row."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from sparsessp import schema
 from sparsessp.config import NATIVE, ExperimentSettings
+from sparsessp.schema import METRICS
 
-METRICS = tuple(metric.upper() for metric in schema.METRICS)  # as the paper and the report's tables spell them
+PRINTED_METRICS = tuple(metric.upper() for metric in METRICS)  # as the paper and the report's tables spell them
 ALL = "all"
 STRUCTURE_MEAN = "structure_mean"
 DELTA_IMP = "delta_imp_percent"
 
-# The paper's TSNs have this 2D encoder: in Table 5 it is named, and its rows equal those of Table 3.
+# 2D encoder of the paper's TSNs: Table 5 names it, and its rows equal those of TSNs in Table 3.
 _TSNS_BACKBONE = "ResNet18"
 _INTERPOLATIONS = {"pre": "prefix", "post": "postfix", "none": "none"}
 
@@ -44,9 +44,9 @@ class PublishedRow:
     epochs: str = ""
 
     def settings(self, ratio: int) -> ExperimentSettings:
-        """Our run of this row at this sparsity ratio.
+        """Return our settings of this row at this sparsity ratio.
 
-        Without missing planes the interpolations are one and the same, so dense runs are all `prefix`.
+        Without missing planes all interpolations are the same, so dense runs are always `prefix`.
         """
         values = {
             "method": self.approach.lower().replace("-", ""),
@@ -66,22 +66,22 @@ class PublishedRow:
 
     @property
     def _budget_percent(self) -> int:
-        """Of the topology's usual epochs, which its first row has."""
+        """Percentage of the usual epochs of the topology, which are those of its first row."""
         if not self.epochs:
             return 100
         usual = next(row for row in rows(self.table) if row.topology == self.topology)
         return int(100 * int(self.epochs) / int(usual.epochs))
 
     def experiment(self, ratio: int) -> str:
-        """Name of that run."""
+        """Return the name of our run at this sparsity ratio."""
         return self.settings(ratio).name
 
 
 @cache
 def load_published() -> pd.DataFrame:
-    """Every printed number, one a row; the columns are those of `published.csv`."""
+    """Return every printed value, one per row, with the columns of `published.csv`."""
     frame = pd.read_csv(Path(__file__).parent / "published.csv", keep_default_na=False)
-    # The paper spells TGNet two ways, and leaves the projection of its dense baseline open.
+    # The paper spells TGNet in two ways and does not give the projection of the baseline, dense Multi-Net.
     frame["approach"] = frame["approach"].replace("Tgnet", "TGNet")
     frame["projection"] = frame["projection"].replace("", "3D")
     return frame
@@ -89,7 +89,7 @@ def load_published() -> pd.DataFrame:
 
 @cache
 def rows(table: int) -> tuple[PublishedRow, ...]:
-    """Rows of a table in the paper's order."""
+    """Return the rows of a table in the paper's order."""
     columns = ["table", "row", "approach", "topology", "interpolation", "projection", "backbone", "epochs"]
     found = load_published().query("table == @table")[columns].drop_duplicates().sort_values("row")
     return tuple(PublishedRow(*row) for row in found.itertuples(index=False))
@@ -106,27 +106,27 @@ def _values() -> dict[tuple[int, int, int, str, str], float]:
 
 
 def published(row: PublishedRow, ratio: int, metric: str, group: str = ALL) -> float:
-    """The printed number, or nan where the paper has none.
+    """Return the printed value, or nan if the paper has none.
 
     Args:
-        row: Row of the paper.
+        row: Row of a table of the paper.
         ratio: Sparsity ratio.
         metric: `MSE`, `MAE` or `R2`; in Table 6 `gmacs` or one of `MEASURED_COLUMNS`.
         group: Key of a structure, `all` (mean over test volumes) or `delta_imp_percent`; also
-            `structure_mean`, which is ours to compute from the paper's structures.
+            `structure_mean`, which we compute from the paper's values by structure.
     """
     return _values().get((row.table, row.number, ratio, group, metric), float("nan"))
 
 
 @cache
 def printed_ratios(row: PublishedRow) -> tuple[int, ...]:
-    """Ratios at which the paper prints this row, ascending."""
+    """Return the ratios at which the paper prints this row, ascending."""
     found = {ratio for table, number, ratio, *_ in _values() if (table, number) == (row.table, row.number)}
     return tuple(sorted(found))
 
 
 @cache
 def winner(table: int) -> PublishedRow:
-    """The paper's best row: highest R2, averaged over the ratios it prints."""
+    """Return the paper's best row: the highest R2, averaged over the printed ratios."""
     means = load_published().query("table == @table and metric == 'R2'").groupby("row")["value"].mean()
     return next(row for row in rows(table) if row.number == means.idxmax())

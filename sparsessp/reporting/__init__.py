@@ -1,5 +1,5 @@
-"""The report, from the results of the declared runs.
+"""The report on the results of the planned runs.
 
-`results.load_results` reads everything, `report.write_report` writes everything. Each table is a file in `tables/`,
-each figure one in `figures/`, with its caption; `document/` turns the pages into Markdown, HTML and LaTeX.
+`results.load_results` reads the results, `report.write_report` writes the report. Each table has a file in `tables/`,
+each figure with its caption one in `figures/`; `document/` renders the pages as Markdown, HTML and LaTeX.
 """

@@ -1,24 +1,26 @@
 """Resampling of mean R2: over test volumes, over independent comparisons, and over the seeds of a setting.
 
-Three sources of chance, each handled where it is known best:
+There are three sources of variance:
 
-* Test volumes are resampled. The same draw serves every run, so differences between runs are paired.
-* The variance of training shows in the spread between independent comparisons (`Bootstrap.across`), which holds it
-  even where every setting was trained once, together with true differences between the comparisons.
-* Where there is one comparison only, it shows in the spread over seeds (`Bootstrap.means` with `seed_freedom`).
+* Test volumes are resampled. All runs use the same draws, so differences between runs are paired.
+* The variance of training is part of the spread between independent comparisons (`Bootstrap.across`), even if every
+  setting was trained once. This spread also contains true differences between the comparisons.
+* With a single comparison, the variance of training is estimated from the spread over seeds (`Bootstrap.means` with
+  `seed_freedom`).
 
-The structures are a fixed design: another test set would have the same ones in the same numbers. So what is resampled
-is each volume's deviation from the mean of its structure, which has the variance of a bootstrap stratified by
-structure. Volumes that share a plate are drawn together. A plate that holds several structures cannot be drawn within
-one structure; it is drawn whole, and because its deviations from the structures' means are what counts, the varying
-numbers of structures in the draw add nothing.
+The structures are fixed: another test set would have the same number of volumes of each. Therefore each volume's
+deviation from the mean of its structure is resampled, which has the variance of a bootstrap stratified by structure.
+Volumes of the same plate are drawn together. A plate with several structures cannot be drawn within one structure, so
+it is drawn as a whole; the number of volumes of a structure then varies between draws, but because only deviations are
+summed, this adds no variance.
 
-Spreads of few units are too small and uncertain. Each is corrected for the means that were estimated (the factor
-sqrt(n / (n - 1)) for n units) and divided by sqrt(chi2 / df), which makes a normal spread a Student's t. The sum of
-two such spreads is a little too wide rather than too narrow. In the simulation of tests/test_claims.py (1,000 data sets
-per case), 95 % intervals cover the truth in 95.9 to 97.6 % where the spread between two to eight comparisons judges, in
-93.6 to 95.7 % where three to five seeds do. Resampling 96 volumes alone covers it in 43, 62 and 77 % for one, four and
-eight comparisons with one seed; of 24 volumes, in 87 and 92 % for four and eight.
+The spread of a few units is biased and uncertain. It is corrected for the estimated means (by the factor
+sqrt(n / (n - 1)) for n units) and divided by sqrt(chi2 / df), which turns a normal distribution into Student's t. The
+sum of two such spreads is slightly too wide rather than too narrow. In the simulation of tests/test_claims.py (1,000
+datasets per case), 95 % intervals cover the true value in 95.9 to 97.6 % of the cases when based on the spread between
+two to eight comparisons, and in 93.6 to 95.7 % when based on three to five seeds. Resampling 96 volumes alone covers it
+in 43, 62 and 77 % for one, four and eight comparisons with one seed; resampling 24 volumes alone in 87 and 92 % for
+four and eight.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +41,7 @@ class Bootstrap:
 
     Args:
         scores: One row per run and volume, from `load_scores`.
-        clusters: Volume -> plate, or whatever it is drawn together with; volumes without one stand alone.
+        clusters: Volume -> plate or other unit that is drawn together; a volume without one is its own unit.
         draws: Number of resamples.
     """
 
@@ -60,31 +62,31 @@ class Bootstrap:
 
     @property
     def settings(self) -> set[str]:
-        """Settings that have scores."""
+        """Return the settings that have scores."""
         return set(self._r2)
 
     def seeds(self, name: str) -> int:
-        """Number of trainings of a setting."""
+        """Return the number of trainings of a setting."""
         return len(self._r2[name])
 
     def clusters(self, group: str = ALL) -> int:
-        """Number of independent test volumes, of a structure or of all."""
+        """Return the number of independent test volumes, of a structure or of all."""
         return len(np.unique(self._clusters[self._chosen(group)]))
 
     def freedom(self, group: str = ALL) -> float:
-        """Degrees of freedom of the spread over volumes: independent volumes less what the structures' means take."""
+        """Return the degrees of freedom over volumes: independent volumes minus those used by the structures' means."""
         return self.clusters(group) * self._free_share(group) if self._chosen(group).any() else 0.0
 
     def mean(self, name: str, group: str = ALL) -> np.ndarray:
-        """Mean R2 over seeds and the volumes of a group, with the chance of the volumes.
+        """Return the mean R2 over seeds and the volumes of a group, with the variance of the volumes.
 
         Args:
             name: A setting.
             group: A structure, or all.
 
         Returns:
-            (1 + draws,): as observed, then resampled; the draws are nan if no structure has two independent volumes,
-            and all is nan for a structure without volumes.
+            (1 + draws,): as observed, then resampled. The draws are nan if no structure has two independent volumes;
+            everything is nan for a structure without volumes.
         """
         if not self._chosen(group).any():
             return np.full(1 + self._draws, np.nan)
@@ -99,31 +101,31 @@ class Bootstrap:
             self._means[name, group] = _with_draws(values.mean(), self._deviations @ sums * spread)
         return self._means[name, group]
 
-    def means(self, numbers: Sequence[tuple[str, str]], seed_freedom: float | None = None) -> list[np.ndarray]:
-        """`mean` of several (setting, group), with the chance of training if its degrees of freedom are given.
+    def means(self, keys: Sequence[tuple[str, str]], seed_freedom: float | None = None) -> list[np.ndarray]:
+        """Return `mean` of several (setting, group), with the variance of training if `seed_freedom` is given.
 
         Args:
-            numbers: Settings and groups.
-            seed_freedom: Degrees of freedom of what is made of these means, as estimated from the spread over seeds.
+            keys: Settings and groups.
+            seed_freedom: Degrees of freedom of the effect that is computed from these means, over seeds.
 
         Returns:
-            An array of shape (1 + draws,) for each. The groups of a setting share their draws of seeds.
+            One array of shape (1 + draws,) each. The groups of a setting share their draws of seeds.
         """
-        found = [self.mean(name, group) for name, group in numbers]
+        found = [self.mean(name, group) for name, group in keys]
         if seed_freedom is None:
             return found
         scale = self._student(seed_freedom, "seeds")
         return [
             volumes + _with_draws(0, self._between_seeds(name, group) * scale)
-            for volumes, (name, group) in zip(found, numbers, strict=True)
+            for volumes, (name, group) in zip(found, keys, strict=True)
         ]
 
     def across(self, effects: np.ndarray, units: Sequence[int]) -> np.ndarray:
-        """Mean of effects with the chance that lies between independent units.
+        """Return the mean of effects, with the variance between independent units.
 
         Args:
-            effects: (comparisons, 1 + draws), each as observed, then with the chance of the volumes.
-            units: For each comparison the unit that it belongs to; at least two units.
+            effects: (comparisons, 1 + draws), each as observed, then with the variance of the volumes.
+            units: Index of the unit of each comparison; at least two units.
 
         Returns:
             (1 + draws,): the mean over comparisons.
@@ -131,7 +133,7 @@ class Bootstrap:
         observed = effects[:, 0]
         shares = np.bincount(units) / len(observed)
         sums = np.bincount(units, observed - observed.mean()) / len(observed)
-        # Of n units of equal size: free is (n - 1) / n, and the degrees of freedom are n - 1.
+        # For n units of equal size, free is (n - 1) / n, and there are n - 1 degrees of freedom.
         free = 1 - (shares**2).sum()
         between = self._normal(len(sums), "comparisons") @ sums / np.sqrt(free)
         return effects.mean(axis=0) + _with_draws(0, between * self._student(free / (1 - free), "comparisons"))
@@ -140,10 +142,10 @@ class Bootstrap:
         return np.full(len(self._structures), True) if group == ALL else self._keys[self._structures] == group
 
     def _free_share(self, group: str) -> float:
-        """Share of the variance that is left after the structures' means are taken off.
+        """Return the share of the variance that remains after subtracting the structures' means.
 
-        For n independent volumes of one structure, (n - 1) / n. In general, for m volumes of a structure in a cluster
-        and n in all, 1 - sum(m^2 / n) / (number of volumes).
+        For n independent volumes of one structure it is (n - 1) / n. In general, with m volumes of a structure in a
+        cluster and n in total, it is 1 - sum(m^2 / n) / (number of volumes).
         """
         if group not in self._free_shares:
             chosen = self._chosen(group)
@@ -155,7 +157,7 @@ class Bootstrap:
         return self._free_shares[group]
 
     def _between_seeds(self, name: str, group: str) -> np.ndarray | float:
-        """Normal draws with the variance of the mean over seeds; 0 for one seed."""
+        """Return normal draws with the variance of the mean over seeds; 0 for one seed."""
         count = self.seeds(name)
         if count == 1:
             return 0.0
@@ -164,21 +166,21 @@ class Bootstrap:
 
     @cached_property
     def _deviations(self) -> np.ndarray:
-        """How much more often than once each cluster is drawn: (draws, clusters)."""
+        """Number of times that each cluster is drawn, minus 1: (draws, clusters)."""
         drawn = self._random("volumes").multinomial(
             self._count, np.full(self._count, 1 / self._count), size=self._draws
         )
         return drawn - 1.0
 
     def _random(self, name: str) -> np.random.Generator:
-        """Random numbers that depend on the name alone, not on what was drawn before."""
+        """Return a random generator that depends on the name only, not on earlier draws."""
         return np.random.default_rng([_SEED, *name.encode()])
 
     def _normal(self, count: int, name: str) -> np.ndarray:
         return self._random(f"normal {name}").standard_normal((self._draws, count))
 
     def _student(self, freedom: float, name: str) -> np.ndarray:
-        """Factors that make a normal draw one of Student's t: (draws,)."""
+        """Return factors that turn normal draws into draws of Student's t: (draws,)."""
         return np.sqrt(freedom / self._random(f"student {name}").chisquare(freedom, self._draws))
 
 
@@ -187,15 +189,15 @@ def _with_draws(observed: float, draws: np.ndarray) -> np.ndarray:
 
 
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of resampled effects; nan if one is undefined."""
+    """Return the percentile interval of resampled effects; nan if an effect is undefined."""
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def p_value(draws: np.ndarray) -> float:
-    """Two-sided: twice the share of resampled effects on the rarer side of zero, never below 2 / (1 + draws).
+    """Return the two-sided p-value: twice the share of effects on the rarer side of zero, at least 2 / (1 + draws).
 
-    nan if an effect is undefined.
+    It is nan if an effect is undefined.
     """
     if np.isnan(draws).any():
         return float("nan")
@@ -204,7 +206,7 @@ def p_value(draws: np.ndarray) -> float:
 
 
 def holm(values: np.ndarray) -> np.ndarray:
-    """Holm's adjustment: p-values for which the chance of any false finding among them stays below the level."""
+    """Return p-values after Holm's adjustment, which limits the probability of any false positive among them."""
     order = np.argsort(values, kind="stable")
     scaled = values[order] * np.arange(len(values), 0, -1)
     adjusted = np.empty(len(values))

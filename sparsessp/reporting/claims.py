@@ -1,14 +1,15 @@
-"""The paper's claims, each put to the test on the scores: effect, interval, the paper's effect, verdict.
+"""Tests of the paper's claims on the scores: effect, interval, the paper's effect, verdict.
 
-Every effect is the mean over comparisons of runs, and is positive where the claim is right. The paper's effect
-is the same formula on its printed numbers, over the comparisons that were run here, or over all if none was.
+An effect is the mean over comparisons of runs and is positive if the claim holds. The paper's effect is the same
+formula applied to its printed scores, over the comparisons that were run here, or over all if none was run.
 
-Training a network again gives another score. What is known of this variance decides how a claim is judged:
+Training a network again gives a different score. The test of a claim depends on what is known of this variance:
 
-* From `FEW` independent comparisons on: by the spread between them. Comparisons that share a network, at any ratio,
-  are not independent and count as one. The claim must then hold across comparisons, not only on average.
-* Fewer, but each network trained with `SEEDS` seeds: by the spread over seeds. The verdict is on these networks.
-* Two, with fewer seeds: by the spread of the two, which is so uncertain that a verdict is rare.
+* `FEW` or more independent comparisons: the spread between them is used. Comparisons that share a network, at any
+  ratio, are not independent and count as one. The claim must then hold across comparisons, not only on average.
+* Fewer, but each network trained with `SEEDS` seeds: the spread over seeds is used. The verdict applies to these
+  networks only.
+* Two, with fewer seeds: the spread of the two is used, which is so uncertain that a verdict is rare.
 * One, with fewer seeds: no interval and no verdict. A claim to be the best is always one comparison with each rival.
 """
 
@@ -24,9 +25,9 @@ from sparsessp.reporting.bootstrap import DRAWS, Bootstrap, holm, interval, p_va
 from sparsessp.reporting.paper_claims import CLAIMS, HYBRIDS, Claim, Comparison
 
 LEVEL = 0.05
-FEWEST = 5  # independent volumes of one structure, or as many degrees of freedom, below which there is no interval
-FEW = 3  # independent comparisons from which on their spread judges a claim, however many seeds there are
-SEEDS = 3  # from which on their spread may judge a claim
+FEWEST = 5  # minimum number of independent volumes of an interval, and of its degrees of freedom plus one
+FEW = 3  # minimum number of independent comparisons to use their spread, whatever the number of seeds
+SEEDS = 3  # minimum number of seeds to use the spread over seeds
 _NUMBERS = ("no", "one", "two", "three", "four", "five")
 
 
@@ -39,16 +40,16 @@ COLUMNS = (
     *("volumes", "seeds", "p", "p_holm", "verdict", "note"),
 )
 RULE = (
-    "Each interval allows for chance in the test volumes and in training. The test volumes are resampled by a paired "
-    "bootstrap, stratified by structure; volumes of one plate are drawn together. The variance of training is taken "
-    "from the spread between independent comparisons, which includes it even with one seed; comparisons that share a "
-    "network, at any ratio, count as one, and the interval is wider, by Student's t, the fewer there are. Fewer than "
-    f"{_number(FEW)} independent comparisons are judged by the spread over seeds if every network has at least "
-    f"{_number(SEEDS)}; the verdict is then on these networks. A claim that rests on one comparison, as a claim to be "
-    f"the best does with each rival, gets no interval and no verdict below {_number(SEEDS)} seeds. A verdict needs a "
-    f"two-sided p below {LEVEL} after Holm's adjustment over all claims that were tested, which keeps the chance of "
-    f"any wrong verdict below {100 * LEVEL:.0f} %. A claim to be the best is tested once per rival, and its interval "
-    "is widened accordingly. The other intervals cover 95 % each."
+    "Each interval allows for the variance of the test volumes and of training. Test volumes are resampled by a paired "
+    "bootstrap, stratified by structure; volumes of one plate are drawn together. The variance of training is "
+    "estimated from the spread between independent comparisons, which includes it even with one seed. Comparisons that "
+    "share a network, at any ratio, count as one; the fewer there are, the wider is the interval (Student's t). With "
+    f"fewer than {_number(FEW)} independent comparisons, the spread over seeds is used if every network has at least "
+    f"{_number(SEEDS)} seeds; the verdict then applies to these networks only. A claim that rests on one comparison, "
+    "such as a claim to be the best with each of its rivals, gets no interval and no verdict with fewer than "
+    f"{_number(SEEDS)} seeds. A verdict requires a two-sided p below {LEVEL} after Holm's adjustment over all tested "
+    f"claims, which keeps the probability of any wrong verdict below {100 * LEVEL:.0f} %. A claim to be the best is "
+    "tested once per rival, and its interval is widened accordingly. All other intervals cover 95 % each."
 )
 
 
@@ -59,17 +60,17 @@ def claims(
     clusters: Mapping[str, str] | None = None,
     draws: int = DRAWS,
 ) -> pd.DataFrame:
-    """Test every claim.
+    """Test all claims.
 
     Args:
         scores: One row per run and volume, from `load_scores`.
-        costs: Table 6, from `costs.table6`.
-        ratios: Declared sparsity ratios.
-        clusters: Volume -> what it is drawn together with in the bootstrap, such as its plate.
+        costs: Table 6, from `resources.table6`.
+        ratios: Planned sparsity ratios.
+        clusters: Volume -> unit that the bootstrap draws together, such as its plate.
         draws: Number of resamples.
 
     Returns:
-        One row per claim, columns `COLUMNS`; nan where a claim was not run, or nothing is printed.
+        One row per claim, columns `COLUMNS`; nan if a claim was not run or the paper prints no scores.
     """
     resampled = Bootstrap(scores, clusters, draws)
     frame = pd.DataFrame([_test(claim, ratios, resampled) for claim in CLAIMS], columns=list(COLUMNS))
@@ -124,7 +125,7 @@ def _test(claim: Claim, ratios: Sequence[int], resampled: Bootstrap) -> dict[str
 
 
 def _judge(claim: Claim, found: "Resampled", rivals: int) -> dict[str, Any]:
-    """Interval and p. The rival of a claim to be the best is chosen by looking, so it is one of `rivals` tests."""
+    """Return the interval and p. For a claim to be the best, the worst of `rivals` comparisons was selected."""
     draws = found.effect[1:][~np.isnan(found.effect[1:])]
     low, high = interval(draws, 1 - LEVEL / rivals)
     p = min(1.0, rivals * p_value(draws))
@@ -136,7 +137,7 @@ def _judge(claim: Claim, found: "Resampled", rivals: int) -> dict[str, Any]:
 
 
 class Chance(Enum):
-    """Where the variance of training is taken from."""
+    """Source of the estimated variance of training."""
 
     COMPARISONS = "spread between independent comparisons"
     SEEDS = "spread over seeds"
@@ -144,14 +145,14 @@ class Chance(Enum):
 
     @classmethod
     def of(cls, independent: int, seeds: int) -> "Chance":
-        """Of a claim with so many independent comparisons, and seeds of each setting."""
+        """Return the source for a number of independent comparisons and of seeds per setting."""
         if independent < FEW and seeds >= SEEDS:
             return cls.SEEDS
         return cls.COMPARISONS if independent > 1 else cls.UNKNOWN
 
 
 class Resampled(NamedTuple):
-    """Effect and condition of a claim, (1 + draws,): as observed, then resampled. No condition, no array."""
+    """Effect and condition of a claim, (1 + draws,): as observed, then resampled. The condition may be None."""
 
     effect: np.ndarray
     condition: np.ndarray | None
@@ -174,14 +175,14 @@ def _resample(claim: Claim, run: Sequence[Comparison], chance: Chance, resampled
 
 
 def _effect(run: Sequence[Comparison], means: Mapping[tuple[str, str], np.ndarray]) -> np.ndarray:
-    """Mean over comparisons."""
+    """Return the mean effect over comparisons."""
     return np.mean([item.effect(*_values(item, means)) for item in run], axis=0)
 
 
 def _seed_freedom(
     run: Sequence[Comparison], means: Mapping[tuple[str, str], np.ndarray], resampled: Bootstrap, step: float = 1e-4
 ) -> float:
-    """Degrees of freedom of the spread over seeds: Satterthwaite's, if the trainings of all settings vary equally."""
+    """Return Satterthwaite's degrees of freedom over seeds, assuming equal variance of all settings."""
     observed = {number: values[:1] for number, values in means.items()}
     weights, inverse = [], []
     for name in sorted(set().union(*(item.settings for item in run))):
@@ -196,7 +197,7 @@ def _values(item: Comparison, means: Mapping[tuple[str, str], np.ndarray]) -> li
 
 
 def _units(comparisons: Sequence[Comparison]) -> list[int]:
-    """For each comparison the number of its unit; those that share a network, even through others, are one unit."""
+    """Return the unit of each comparison; comparisons that share a network, even indirectly, are one unit."""
     units: list[set[str]] = []
     for item in comparisons:
         joined = [unit for unit in units if unit & item.networks]
@@ -205,7 +206,7 @@ def _units(comparisons: Sequence[Comparison]) -> list[int]:
 
 
 def _no_interval(line: Mapping[str, Any], freedom: float, chance: Chance, draws: np.ndarray) -> str:
-    """Why an effect has no interval; empty if it has one."""
+    """Return why an effect has no interval, or an empty string."""
     if line["volumes"] < FEWEST:
         return f"fewer than {FEWEST} independent test volumes: no interval"
     if freedom < FEWEST - 1:
@@ -218,7 +219,7 @@ def _no_interval(line: Mapping[str, Any], freedom: float, chance: Chance, draws:
 
 
 def _printed(claim: Claim, comparisons: Sequence[Comparison]) -> float:
-    """The same effect in the paper's numbers."""
+    """Return the same effect in the paper's scores."""
     effects = [
         float(item.effect(*(published(entry.row, entry.ratio, "R2", entry.group) for entry in item.entries)))
         for item in comparisons
@@ -229,7 +230,7 @@ def _printed(claim: Claim, comparisons: Sequence[Comparison]) -> float:
 
 
 def _cost(costs: pd.DataFrame) -> dict[str, Any]:
-    """Hybrids need fewer multiply-accumulates than 3D: counted, so there is no interval."""
+    """Return the claim that hybrids need fewer MACs than 3D; these are counted, so there is no interval."""
     hybrids = costs[costs["topology"].isin(HYBRIDS)]
     saved, paper = (1 - hybrids[f"{name}_over_3d"] for name in ("gmacs", "gmacs_paper"))
     found = saved.dropna()

@@ -1,7 +1,7 @@
-"""Comparison of two reports: which runs were added, removed or changed, and whether a change is outside noise.
+"""Comparison of two reports: which runs were added, removed or changed, and whether a change exceeds the noise.
 
-Noise is that of the test volumes. One run on each side says nothing about the variance of training, so a change
-outside noise may still be what another seed does.
+The noise is that of the test volumes only. One run on each side gives no estimate of the variance of training, so
+another seed alone may cause a change that exceeds this noise.
 """
 
 import io
@@ -13,27 +13,26 @@ import pandas as pd
 from sparsessp.errors import SparseSSPError
 from sparsessp.reporting.bootstrap import Bootstrap, holm, interval, p_value
 
-METRICS, SCORES = "metrics.json", "scores.csv"
 _LEVEL = 0.05
 COLUMNS = ("run", "change", "a_R2", "b_R2", "difference", "low", "high", "p_holm", "outside_noise")
 
 
 def read_means(text: str, source: str) -> dict[str, float]:
-    """Mean R2 of each run from the text of metrics.json.
+    """Return the mean R2 of each run from the text of metrics.json.
 
     Raises:
         SparseSSPError: It is not such a file; the message names `source`.
     """
     try:
         values = json.loads(text)
-        # Earlier reports had all three scores of a run here.
+        # Earlier reports stored all three scores of a run.
         return {name: float(value["R2"] if isinstance(value, dict) else value) for name, value in values.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SparseSSPError(f"{source}: not a JSON file of R2 by run ({error!r})") from None
 
 
 def read_volumes(text: str, source: str) -> pd.DataFrame:
-    """R2 of each test volume, indexed by volume and structure, one column per run, from the text of scores.csv.
+    """Return R2 by test volume and structure (index) and run (columns) from the text of scores.csv.
 
     Raises:
         SparseSSPError: It is not such a file; the message names `source`.
@@ -54,10 +53,10 @@ def compare(
     """Compare two reports run by run.
 
     Args:
-        a: Mean R2 by run, of the first report.
-        b: The same of the second.
-        a_volumes: R2 by test volume, if the report has it, from `read_volumes`.
-        b_volumes: The same of the second.
+        a: Mean R2 by run of the first report.
+        b: The same for the second report.
+        a_volumes: R2 by test volume of the first report from `read_volumes`, if it has them.
+        b_volumes: The same for the second report.
 
     Returns:
         One row per run, columns `COLUMNS`; `change` is added, removed, changed or same. Where both reports have scores
@@ -91,7 +90,7 @@ def _line(name: str, a: float | None, b: float | None) -> dict[str, object]:
 
 
 def _noise(a: pd.Series, b: pd.Series) -> dict[str, float]:
-    """Interval and p-value of the mean difference, paired by volume."""
+    """Return the interval and p-value of the mean difference, paired by volume."""
     volumes = [name for name, _ in a.index]
     structures = [structure for _, structure in a.index]
     rows = {"experiment": "difference", "volume": volumes, "structure": structures, "r2": (b - a).to_numpy()}
@@ -101,7 +100,7 @@ def _noise(a: pd.Series, b: pd.Series) -> dict[str, float]:
 
 
 def text(frame: pd.DataFrame, everything: bool = False) -> str:
-    """Return the comparison as text: a line per changed, added or removed run (or `everything`), and a summary."""
+    """Return the comparison as text: one line per changed, added or removed run (or per run), and a summary."""
     shown = frame if everything else frame[frame["change"] != "same"]
     width = max([len("run"), *map(len, shown["run"])])
     head = (
@@ -124,9 +123,9 @@ def text(frame: pd.DataFrame, everything: bool = False) -> str:
             if unknown
             else ""
         ),
-        "Interval: paired bootstrap over test volumes, stratified by structure; each covers 95 %. Outside noise: p "
-        "below 0.05 after Holm's adjustment over the changed runs. Noise is that of the test volumes only: training "
-        "again with another seed may change a score by more.",
+        "Interval: 95 % interval of a paired bootstrap over test volumes, stratified by structure. Outside noise: "
+        "p below 0.05 after Holm's adjustment over the changed runs. The noise is that of the test volumes only; "
+        "training with another seed may change a score by more.",
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""How long the trainings took, and on what machine. Not reproducible: wall time and hardware."""
+"""Durations of trainings and the machines that ran them, which differ between runs."""
 
 import json
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ import pandas as pd
 
 from sparsessp.errors import SparseSSPError
 from sparsessp.reporting.document.model import Inline
+from sparsessp.schema import MACHINE_COLUMNS
 
-FACTS = ("machine", "device", "threads", "torch", "precision")
-_COLUMNS = ("seconds", "finished", *FACTS)
+_COLUMNS = ("seconds", "finished", *MACHINE_COLUMNS)
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """Machine, time and durations of a report.
+    """Machine and time of a report, and durations of its trainings.
 
     Attributes:
         facts: Name -> text, such as the git revision.
-        durations: Folder with `<name>.json` of each training, as the train stage writes it.
+        durations: Folder with `<name>.json` of each training, from the train stage.
     """
 
     facts: Mapping[str, Inline] = field(default_factory=dict)
@@ -29,13 +29,13 @@ class Circumstances:
 
 
 def read_durations(folder: Path | None, experiments: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return how long each declared training took, as far as it is known.
+    """Return the duration of each planned training, if known.
 
     Returns:
-        One row per training, by its name: `method`, `topology`, `seconds`, `finished` (UTC) and `FACTS`.
+        One row per training, by its name: `method`, `topology`, `seconds`, `finished` (UTC) and `MACHINE_COLUMNS`.
 
     Raises:
-        SparseSSPError: A file is not what the train stage writes.
+        SparseSSPError: A file does not have the train stage's format.
     """
     lines = {}
     for name, experiment in experiments.items():

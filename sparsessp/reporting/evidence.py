@@ -1,6 +1,6 @@
 """Files of a run other than its scores: error by plane, training history, network, example volumes.
 
-A missing file gives None or nothing; a broken one is an error.
+A missing file gives None or an empty result; a malformed file is an error.
 """
 
 import json
@@ -21,21 +21,20 @@ from sparsessp.schema import (
     NETWORK_FILE,
     PLANE_COLUMNS,
     PLANES_FILE,
+    WINDOW_SAMPLING_COLUMNS,
     WINDOW_SAMPLING_FILE,
     linear_regression,
 )
 
-_WINDOW_SAMPLING = ("planes", "imaged", "read", "r2", "r2_window_sampling")
-
 
 @dataclass(frozen=True)
 class Evidence:
-    """Files of the declared runs.
+    """Files of the planned runs.
 
     Attributes:
-        results: Folder with `<name>/` of each run, as evaluation wrote it.
-        runs: Folder with `<name>/` of each run, as training wrote it.
-        names: Declared runs, in order.
+        results: Folder with `<name>/` of each run, written by evaluation.
+        runs: Folder with `<name>/` of each run, written by training.
+        names: Planned runs, in order.
         structures: Test volume -> its structure, in order.
     """
 
@@ -46,18 +45,18 @@ class Evidence:
     _stacks: dict[str, dict[str, np.ndarray]] = field(default_factory=dict, repr=False)
 
     def planes(self, name: str) -> pd.DataFrame | None:
-        """Squared error and variation of the target by plane of each test volume."""
+        """Return the squared error and the target's variation by plane of each test volume."""
         return self._table(self.results / name / PLANES_FILE, name, PLANE_COLUMNS)
 
     def history(self, name: str) -> pd.DataFrame | None:
-        """Training and validation error at each validation."""
+        """Return the training and validation error at each validation."""
         return self._table(self.runs / name / HISTORY_FILE, name, HISTORY_COLUMNS)
 
     def network(self, name: str) -> dict[str, Any] | None:
-        """Settings, parameters, GMACs and shapes, as `resources.describe` gives them.
+        """Return settings, parameters, GMACs and shapes, from `costs.counted.describe`.
 
         Raises:
-            SparseSSPError: The file is not such JSON.
+            SparseSSPError: The file is malformed.
         """
         path = self.runs / name / NETWORK_FILE
         if name not in self.names or not path.exists():
@@ -72,12 +71,12 @@ class Evidence:
         return facts
 
     def predictions(self, name: str) -> dict[str, np.ndarray]:
-        """Structure -> prediction (D, H, W) of its example volume; nothing for a run that keeps none."""
+        """Return structure -> prediction (D, H, W) of its example volume; empty if the run has none."""
         found = self._read(name) if name in self.names else {}
         return {self.structures[volume]: stack for volume, stack in found.items() if volume in self.structures}
 
     def examples(self, ratio: int, kind: str) -> dict[str, np.ndarray]:
-        """Structure -> example volume.
+        """Return structure -> example volume.
 
         Args:
             ratio: Sparsity ratio.
@@ -88,13 +87,13 @@ class Evidence:
         return {self.structures[volume]: stack for volume, stack in wanted.items() if volume in self.structures}
 
     def example_volumes(self, ratio: int) -> dict[str, str]:
-        """Structure -> name of its example volume."""
+        """Return structure -> name of its example volume."""
         names = {name.rsplit(".", 1)[0] for name in self._read(linear_regression(ratio))}
         return {self.structures[volume]: volume for volume in sorted(names) if volume in self.structures}
 
     def window_sampling(self, name: str) -> pd.DataFrame | None:
-        """R2 of each test volume with the released code's sampling, and how many planes it read."""
-        return self._table(self.results / name / WINDOW_SAMPLING_FILE, name, _WINDOW_SAMPLING)
+        """Return the R2 of each test volume with the released code's sampling, and the number of planes it read."""
+        return self._table(self.results / name / WINDOW_SAMPLING_FILE, name, WINDOW_SAMPLING_COLUMNS)
 
     def _read(self, name: str) -> dict[str, np.ndarray]:
         if name not in self._stacks:

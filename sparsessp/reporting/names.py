@@ -1,6 +1,6 @@
 """Display names, colours and markers of methods, topologies, backbones and sparsity ratios.
 
-A method or backbone without an entry here gets a readable name and a colour of the spare ones.
+A method or backbone without an entry here gets a name made from its key and one of the spare colours.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The opening of the page: its headline, what was run, and what the scores can and cannot say."""
+"""The opening of the page: headline, settings, and what the scores can and cannot show."""
 
 from sparsessp.reporting.document.model import Bullets, Inline, Item, Link, Paragraph, Section, Strong, Table, facts
 from sparsessp.reporting.labels import Labels
@@ -13,7 +13,7 @@ _PLANES = {1: "every plane", 2: "every second plane"}
 
 
 def headline(results: Results) -> tuple[Paragraph, Bullets]:
-    """Return R2 at each ratio with its references, how many runs have scores, and the count of each verdict."""
+    """Return R2 at each ratio with its references, the number of runs with scores, and the number of each verdict."""
     labels, summary = results.labels, results.summary
     words = Paragraph(
         (f"Results on the {labels.test} test volumes of the ", Strong(labels.data), f", scale {labels.scale}:")
@@ -25,9 +25,9 @@ def headline(results: Results) -> tuple[Paragraph, Bullets]:
         floor = SCORE(mean(summary, linear_regression(ratio), "R2"))
         planes = _PLANES.get(ratio, f"every {ratio}th plane")
         below = (
-            Item(f"{profile} for the z-profile, which never looks at the image"),
-            Item(f"{floor} for a per-voxel linear regression on the same brightfield"),
-            Item(f"{base} for Multi-Net on all planes (r = 1)"),
+            Item(f"{profile} for the z-profile, which ignores the image"),
+            Item(f"{floor} for a per-voxel linear regression on the same brightfield planes"),
+            Item(f"{base} for the baseline, Multi-Net on all planes (r = 1)"),
         )
         entries.append(Item((Strong(ours), f" R² of TGNet 3-to-2D at r = {ratio}, {planes} imaged"), below))
     entries += [_scored(results), _verdicts(results)]
@@ -36,7 +36,7 @@ def headline(results: Results) -> tuple[Paragraph, Bullets]:
 
 def _scored(results: Results) -> Item:
     runs = [name for name in results.experiments if name in results.runs.index]
-    text = (Strong(f"{len(runs)} of {len(results.experiments)}"), " declared runs have scores")
+    text = (Strong(f"{len(runs)} of {len(results.experiments)}"), " planned runs have scores")
     floor = mean(results.summary, Z_PROFILE, "R2")
     above = sum(mean(results.runs, name, "R2") > floor for name in runs)
     said = f"{above} of {len(runs)} runs have a higher R² than the z-profile"
@@ -51,7 +51,7 @@ def _verdicts(results: Results) -> Item:
 
 
 def what_was_run(results: Results) -> Table:
-    """Return the settings that a reader must know."""
+    """Return the table of the settings."""
     labels, missing = results.labels, results.missing
     planes, height, width = labels.patch
     budgets = "; ".join(f"{_BUDGETED.get(key, key)}: {text}" for key, text in labels.budget.items())
@@ -76,41 +76,42 @@ def what_was_run(results: Results) -> Table:
 
 
 def _step(labels: Labels) -> str:
-    """The distance between imaged planes at the largest ratio, and whether it is more than the paper's."""
+    """Return the distance between imaged planes at the largest ratio, and whether it exceeds the paper's."""
     ratio = max(labels.ratios)
     step, paper = ratio * labels.voxel_um[0], ratio * _PAPER_VOXEL
-    coarse = ", so that this task is harder than the paper's" if step > paper * 1.01 else ""
+    coarse = ", so this task is harder than the paper's" if step > paper * 1.01 else ""
     return f"{step:.3g} µm at r = {ratio} (paper: {paper:.3g} µm){coarse}"
 
 
 def limits(results: Results) -> Section:
-    """Return the section on what the scores can and cannot say."""
+    """Return the section on what the scores can and cannot show."""
     labels, fingerprint, says = results.labels, results.fingerprint, []
     if fingerprint is not None and not fingerprint["within"].all():
         outside = [GROUP_NAMES[key] for key in fingerprint.loc[~fingerprint["within"], "structure"]]
         text = (
-            f" the test targets of {', '.join(outside)} have another variance than the paper's (",
+            f" the variance of the test targets of {', '.join(outside)} differs from the paper's (",
             Link("fingerprint", "#fingerprint"),
-            "): they are other images, or were prepared in another way. Their scores, and every mean that includes "
+            "): the images are different or were prepared differently. Their scores, and every mean that includes "
             "them, cannot be compared with the paper's.",
         )
         says.append((Strong("Warning:"), *text))
     if labels.simulated:
         says.append(
-            "The images are simulated: no score here was measured on real cells. The paper's scores are on real "
-            "AllenCell images and are shown for orientation; a score close to them reproduces nothing."
+            "The images are simulated; no score here was measured on real cells. The paper's scores, on real AllenCell "
+            "images, are shown for orientation only: a similar score does not reproduce the paper's."
         )
     if labels.scale != "paper":
         says.append(
-            f"Scale {labels.scale} trains far less than the paper (3D 1000, hybrids 3000, 2D 7000 epochs over 628 "
-            "volumes). The order of methods, topologies, interpolations or projections here is no evidence for or "
-            "against the paper's."
+            f"Scale {labels.scale} trains far less than the paper (1000 epochs for 3D, 3000 for hybrids and 7000 for "
+            "2D, on 628 volumes). The ranking of methods, topologies, interpolations or projections here is no "
+            "evidence for or against the paper's."
         )
     says += [
-        "Each score is one training run with one seed, without error bars: small differences mean nothing."
+        "Each score comes from one training with one seed and has no error bar: small differences are meaningless."
         if labels.seeds == 1
-        else f"Scores in the tables are mean ± standard deviation over {labels.seeds} seeds (n - 1).",
-        "What the scores do say: these networks were trained, applied and scored by one pipeline on the same volumes; "
-        "the linear regression shows how much of a score needs no network, and the z-profile how much needs no image.",
+        else f"Scores in the tables are the mean ± standard deviation (n - 1) over {labels.seeds} seeds.",
+        "What the scores do show: all networks were trained, applied and scored by the same pipeline on the same "
+        "volumes. The linear regression shows how much of a score needs no network, the z-profile how much needs no "
+        "image.",
     ]
-    return Section("What these numbers can and cannot say", (Bullets(tuple(map(Item, says))),))
+    return Section("What these scores can and cannot show", (Bullets(tuple(map(Item, says))),))

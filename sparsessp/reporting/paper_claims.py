@@ -1,6 +1,6 @@
-"""The paper's claims: what each says, and which of our runs bear on it.
+"""The paper's claims, and the comparisons of our runs that test them.
 
-Every effect is the mean over comparisons of runs, and is positive where the claim is right.
+Every effect is the mean over comparisons of runs and is positive if the claim holds.
 """
 
 import re
@@ -13,14 +13,14 @@ import numpy as np
 
 from sparsessp.paper.published import ALL, PublishedRow, printed_ratios, rows
 
-KEPT = 0.9  # share of the dense R2 that counts as "a minor decay"; the paper names no number
-SLENDER = "actomyosin_bundle"  # section 4.4.1 names it as the slender structure
-STURDY = ("nucleolus", "microtubule", "nuclear_envelope")  # and these as those that keep their quality
+KEPT = 0.9  # share of the dense R2 that counts as "a minor decay"; the paper gives no value
+SLENDER = "actomyosin_bundle"  # the slender structure of section 4.4.1
+STURDY = ("nucleolus", "microtubule", "nuclear_envelope")  # structures that keep their quality, section 4.4.1
 HYBRIDS = ("2-to-3D", "3-to-2D")
 
 
 class Entry(NamedTuple):
-    """One number of the paper's tables: a row, a ratio, and all volumes or those of a structure."""
+    """One entry of the paper's tables: a row, a ratio, and all volumes or those of a structure."""
 
     row: PublishedRow
     ratio: int
@@ -28,35 +28,35 @@ class Entry(NamedTuple):
 
     @property
     def setting(self) -> str:
-        """Our setting of it."""
+        """Name of our setting."""
         return self.row.experiment(self.ratio)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One effect: of a few numbers, which are arrays of resampled means or the paper's floats."""
+    """One effect, a function of the scores of its entries: arrays of resampled means, or the paper's floats."""
 
     entries: tuple[Entry, ...]
     effect: Callable[..., Any]
 
     @property
     def settings(self) -> set[str]:
-        """Our settings that it needs."""
+        """Names of our settings."""
         return {entry.setting for entry in self.entries}
 
     @property
     def networks(self) -> set[str]:
-        """Those settings without their ratio."""
+        """Names of our settings without their ratio."""
         return {re.sub(r"-r\d+$", "", name) for name in self.settings}
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What must hold besides the claim's effect.
+    """Condition for a claim to be meaningful.
 
     Attributes:
-        effect: Of the numbers of the claim's comparison; positive where the condition holds.
-        otherwise: What a reader must know if it does not.
+        effect: Function of the scores of the claim's comparison; positive if the condition holds.
+        otherwise: Note for the reader if it does not hold.
     """
 
     effect: Callable[..., Any]
@@ -65,15 +65,15 @@ class Condition:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says.
+    """A claim of the paper.
 
     Attributes:
-        statement: In words; the effect is positive where it is right.
+        statement: The claim in words.
         source: Table or section of the paper.
-        comparisons: From the ratios that were run to the comparisons that bear on it.
-        unit: Of the effect.
-        against_best: Take the worst comparison, not their mean: the claim is to beat every rival.
-        condition: Without which the effect has no meaning; only for claims with one comparison.
+        comparisons: Function from the ratios that were run to the comparisons that test the claim.
+        unit: Unit of the effect.
+        against_best: Whether the worst comparison counts instead of the mean, for a claim to beat every rival.
+        condition: Condition for the effect to be meaningful; only for claims with one comparison.
     """
 
     statement: str
@@ -89,7 +89,7 @@ def _difference(better: Any, worse: Any) -> Any:
 
 
 def _pairs(table: int, better: Mapping[str, str], worse: Mapping[str, str], same: Sequence[str]) -> list[Comparison]:
-    """Rows of a table that differ in what `better` and `worse` say and agree in `same`, at each printed ratio."""
+    """Return pairs of rows that match `better` and `worse` and agree in `same`, at each printed ratio."""
 
     def fits(row: PublishedRow, wanted: Mapping[str, str]) -> bool:
         return all(getattr(row, key) == value for key, value in wanted.items())
@@ -115,7 +115,7 @@ def _hybrids(worse: str) -> list[Comparison]:
 
 
 def _ends(ratios: Sequence[int]) -> tuple[int, int]:
-    """Smallest and largest of the paper's ratios that were run, or of all if fewer than two were."""
+    """Return the smallest and largest of the paper's ratios that were run, or of all if fewer than two were."""
     printed = sorted({2, 4, 8} & set(ratios))
     return (printed[0], printed[-1]) if len(printed) > 1 else (2, 8)
 
@@ -146,7 +146,7 @@ def _best(ratios: Sequence[int]) -> list[Comparison]:
 
 
 def _against_first(table: int) -> list[Comparison]:
-    """Tables 4 and 5: every row of a topology against its first, which is the usual schedule or backbone."""
+    """Return each row of Table 4 or 5 against the first of its topology, the usual schedule or backbone."""
     first = {row.topology: row for row in reversed(rows(table))}
     return [
         Comparison((Entry(row, ratio), Entry(first[row.topology], ratio)), _difference)
@@ -178,7 +178,7 @@ def _slender(ratios: Sequence[int]) -> list[Comparison]:
 
 
 def _sturdy_loss(*values: Any) -> Any:
-    """Mean R2 that the sturdy structures lose, of the numbers of `_slender`, whose first two are the slender one's."""
+    """Return the mean loss of R2 of the sturdy structures; the first two of `values` belong to the slender one."""
     return sum(before - after for before, after in zip(values[2::2], values[3::2], strict=True)) / len(STURDY)
 
 
@@ -191,7 +191,7 @@ CLAIMS = (
     Claim("3-to-2D loses less R² than 3D as r grows", "Table 3, Figure 4", _decay),
     Claim("TGNet 3-to-2D is the best network", "Table 3", _best, against_best=True),
     Claim("Longer training helps networks with a 2D encoder", "Table 4", lambda _: _against_first(4)),
-    # Printed without numbers, so there is nothing to compare with, and no run of the plan that could.
+    # The paper prints no scores for this claim, and the plan has no such run.
     Claim("Longer training does not help networks with a 3D encoder", "Section 4.2", lambda _: []),
     Claim("Larger backbones beat ResNet18 in 2D encoders", "Table 5", lambda _: _against_first(5)),
     Claim(f"At r = 8, TGNet 3-to-2D keeps {100 * KEPT:.0f} % of dense Multi-Net's R²", "Table 7", lambda _: _kept()),

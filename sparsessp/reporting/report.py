@@ -1,4 +1,4 @@
-"""Write the whole report from the results."""
+"""Write the report from the results."""
 
 import json
 from pathlib import Path
@@ -17,14 +17,15 @@ from sparsessp.reporting.scores import mean
 from sparsessp.reporting.tables.formats import csv_text
 from sparsessp.reporting.tables.resources import timings
 from sparsessp.reporting.timings_page import IMAGE, timings_page
+from sparsessp.schema import REPORT_MEANS_FILE, REPORT_SCORES_FILE
 from sparsessp.support.files import atomic_write
 
 
 def write_report(reports: Path, results: Results) -> None:
     """Write `README.md`, `index.html`, `metrics.json`, `scores.csv`, `tables/*.{csv,tex}`, `figures/*`, `timings.*`.
 
-    Every file is replaced atomically; other files in the folder stay as they are. The same results give the same
-    bytes on any machine; the timings depend on the profile and circumstances too.
+    Every file is replaced atomically; other files in the folder are not touched. The same results give the same bytes
+    on any machine, except for the timings.
 
     Args:
         reports: Folder to write into.
@@ -39,8 +40,8 @@ def write_report(reports: Path, results: Results) -> None:
     files |= {f"tables/{name}.csv": csv_text(frame).encode() for name, frame in tables.items()}
     files |= {f"tables/{name}.tex": text.encode() for name, text in latex_tables(document).items()}
     files |= _timings(results)
-    files["metrics.json"] = _metrics(results.runs).encode()
-    files["scores.csv"] = _volume_scores(results.scores).encode()
+    files[REPORT_MEANS_FILE] = _metrics(results.runs).encode()
+    files[REPORT_SCORES_FILE] = _volume_scores(results.scores).encode()
     files["README.md"] = markdown(document).encode()
     files["index.html"] = html_page(document, images).encode()
     for name, content in files.items():
@@ -49,7 +50,7 @@ def write_report(reports: Path, results: Results) -> None:
 
 
 def _timings(results: Results) -> dict[str, bytes]:
-    """What depends on the machine: `timings.csv`, `.svg`, `.md` and `.html`."""
+    """Return the files that depend on the machine: `timings.csv`, `.svg`, `.md` and `.html`."""
     measured = timings(results.profile, results.labels)
     with own_settings():
         picture = render(measured_time.draw(results), measured_time.FORMAT)
@@ -63,12 +64,12 @@ def _timings(results: Results) -> dict[str, bytes]:
 
 
 def _metrics(runs: pd.DataFrame) -> str:
-    """The mean R2 of each run, which is what `dvc metrics show` has room for."""
+    """Return the mean R2 of each run as JSON, for `dvc metrics show`."""
     return json.dumps({name: round(mean(runs, name, "R2", ALL), 6) for name in runs.index}, indent=2) + "\n"
 
 
 def _volume_scores(scores: pd.DataFrame) -> str:
-    """R2 by volume (rows) and run (columns): a tenth of the bytes of one row for each pair."""
+    """Return R2 by volume (rows) and run (columns) as CSV, a tenth of the size of a long table."""
     names = list(scores["experiment"].unique())
     wide = scores.pivot(index=["volume", "structure"], columns="experiment", values="r2")[names]
     return wide.reset_index().to_csv(index=False, float_format="%.5f", lineterminator="\n")

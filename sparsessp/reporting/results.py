@@ -1,4 +1,4 @@
-"""Everything that a report is written from, in one object."""
+"""The input of a report, in one object."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,20 +22,20 @@ from sparsessp.schema import Z_PROFILE, linear_regression
 
 @dataclass(frozen=True)
 class Results:
-    """What was declared, what came of it, and what captions must say.
+    """Planned runs, their results, and facts for captions.
 
     Attributes:
         labels: Data, scale and budget.
-        experiments: Declared runs by name.
+        experiments: Planned runs by name.
         scores: One row per run and test volume, from `load_scores`.
         evidence: Other files of the runs.
         profile: From `read_profile`.
         ceilings: Structure -> R2 of a perfect prediction, below 1 because targets are noisy; None if unknown.
-        fingerprint: Variance of the test targets compared with the paper's, if these data are the paper's.
-        reasons: Why runs without scores failed, by name, as far as it is known.
-        clusters: Volume -> the plate or field it comes from; such volumes are resampled together.
-        provenance: What decided the results, name -> text.
-        circumstances: Machine, time and durations; they appear on the page of timings only.
+        fingerprint: Variance of the test targets compared with the paper's, if the images are the paper's.
+        reasons: Known reasons why runs without scores failed, by name.
+        clusters: Volume -> its plate or field; volumes of one plate or field are resampled together.
+        provenance: Name -> text of each input that determines the results.
+        circumstances: Machine, time and durations, for the page of timings.
     """
 
     labels: Labels
@@ -52,7 +52,7 @@ class Results:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """Means of each run, each seed by itself."""
+        """Means of each run, that is, of each seed."""
         return summarise(self.scores)
 
     @cached_property
@@ -67,7 +67,7 @@ class Results:
 
     @cached_property
     def settings(self) -> dict[str, ExperimentSettings]:
-        """Settings of the declared runs by name."""
+        """Settings of the planned runs by name."""
         known = ExperimentSettings.model_fields
         return {
             name: ExperimentSettings(**{key: value for key, value in experiment.items() if key in known})
@@ -76,12 +76,12 @@ class Results:
 
     @property
     def missing(self) -> list[str]:
-        """Declared runs without scores."""
-        return [name for name in declared(self.experiments, self.labels) if name not in self.runs.index]
+        """Planned runs without scores."""
+        return [name for name in planned(self.experiments, self.labels) if name not in self.runs.index]
 
 
-def declared(experiments: Mapping[str, Any], labels: Labels) -> list[str]:
-    """Return the names of the runs and reference predictions that a report looks for."""
+def planned(experiments: Mapping[str, Any], labels: Labels) -> list[str]:
+    """Return the names of the planned runs and reference predictions."""
     return [*experiments, *(linear_regression(ratio) for ratio in labels.ratios), Z_PROFILE]
 
 
@@ -93,31 +93,30 @@ def load_results(
     runs: Path | None = None,
     **more: Any,
 ) -> Results:
-    """Read the results of the declared runs.
+    """Read the results of the planned runs.
 
-    The declared runs alone decide what is read: results of other ratios in the same folder are ignored. A declared
-    run without scores becomes a dash.
+    Results of other runs in the same folder are ignored. A planned run without scores is shown as a dash.
 
     Args:
-        experiments: Declared runs by name.
-        folder: Folder with `<name>/scores.csv` of each run and what else evaluation wrote there.
-        labels: What the captions say about data, scale and budget.
-        profile: What the profile stage wrote; without it Table 6 and the timings are dashes.
-        runs: Folder with `<name>/history.csv` and `network.json` of each run, as training wrote them; the same
-            folder by default.
+        experiments: Planned runs by name.
+        folder: Folder with `<name>/scores.csv` and the other files of each run, written by evaluation.
+        labels: Data, scale and budget, for captions.
+        profile: File of the profile stage; without it, Table 6 and the timings are dashes.
+        runs: Folder with `<name>/history.csv` and `network.json` of each run, written by training; by default
+            `folder`.
         more: Further attributes of `Results`.
 
     Raises:
-        SparseSSPError: No declared run has scores, a file is malformed, or the scores are not those of the test
-            volumes that the labels name.
+        SparseSSPError: No planned run has scores, a file is malformed, or the number of scored volumes is not
+            `labels.test`.
     """
-    names = declared(experiments, labels)
+    names = planned(experiments, labels)
     scores = load_scores(folder, names)
     if not set(scores["experiment"]) & set(experiments):
-        raise SparseSSPError(f"{folder}: none of the {len(experiments)} declared runs has a scores.csv")
+        raise SparseSSPError(f"{folder}: none of the {len(experiments)} planned runs has a scores.csv")
     volumes = scores["volume"].nunique()
     if volumes != labels.test:
-        raise SparseSSPError(f"{folder}: scores are of {volumes} volumes; the data set has {labels.test} test volumes")
+        raise SparseSSPError(f"{folder}: scores are of {volumes} volumes; the dataset has {labels.test} test volumes")
     structures = scores.drop_duplicates("volume").set_index("volume")["structure"].to_dict()
     evidence = Evidence(folder, runs or folder, tuple(names), structures)
     return Results(labels, experiments, scores, evidence, read_profile(profile), **more)

@@ -1,4 +1,4 @@
-"""The page of results, `README.md` and `index.html`: which sections it has, in which order."""
+"""The page of results, `README.md` and `index.html`: its sections and their order."""
 
 from collections.abc import Mapping
 
@@ -33,7 +33,7 @@ from sparsessp.reporting.tables import (
 
 
 def frames(results: Results) -> dict[str, pd.DataFrame]:
-    """Return the numbers of every table by the name of its file."""
+    """Return the data of every table, by the name of its file."""
     found = {f"table{number}": comparisons.frame(number, results) for number in comparisons.NUMBERS}
     found["table7"] = structures.frame(results)
     found["references"] = references.frame(results)
@@ -53,9 +53,9 @@ def page(results: Results, tables: Mapping[str, pd.DataFrame], images: dict[str,
     """Return the page.
 
     Args:
-        results: What it is about.
+        results: Results to report.
         tables: From `frames`.
-        images: From `gallery.images`: figures without an image have nothing to show.
+        images: From `gallery.images`; a figure without an image is replaced by a note.
     """
     sections = [limits(results)]
     if "fingerprint" in tables:
@@ -87,29 +87,29 @@ def page(results: Results, tables: Mapping[str, pd.DataFrame], images: dict[str,
         _provenance(results),
         _REPRODUCE,
     ]
-    source = "Written by the report stage from the scores of the declared runs. Do not edit."
+    source = "Written by the report stage from the scores of the planned runs. Do not edit."
     return Document("SparseSSP: results", source, (*headline(results), what_was_run(results)), tuple(sections))
 
 
 def _missing(results: Results, tables: Mapping[str, pd.DataFrame]) -> Section:
-    """Declared runs without scores and why, and runs of the paper's tables that were not declared."""
+    """Return the planned runs without scores and the reasons, and the paper's runs that were not planned."""
     blocks = []
     if results.missing:
-        blocks.append(Paragraph(f"Declared, but without scores ({len(results.missing)}):"))
+        blocks.append(Paragraph(f"Planned, but without scores ({len(results.missing)}):"))
         blocks.append(
             Bullets(tuple(Item((Code(name), ": ", *_reason(results.reasons.get(name)))) for name in results.missing))
         )
     else:
-        blocks.append(Paragraph("None: every declared run has its scores."))
-    undeclared = [name for name in _in_paper(tables) if name not in results.experiments]
-    if undeclared:
-        names = [part for name in undeclared for part in (", ", Code(name))][1:]
-        blocks.append(Paragraph((f"In the paper's tables, but not declared ({len(undeclared)}): ", *names, ".")))
+        blocks.append(Paragraph("None: every planned run has scores."))
+    unplanned = [name for name in _in_paper(tables) if name not in results.experiments]
+    if unplanned:
+        names = [part for name in unplanned for part in (", ", Code(name))][1:]
+        blocks.append(Paragraph((f"In the paper's tables, but not planned ({len(unplanned)}): ", *names, ".")))
     return Section("Missing runs", tuple(blocks))
 
 
 def _in_paper(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Runs that the paper's tables show at the declared ratios, each once."""
+    """Return the runs of the paper's tables at the planned ratios, each once."""
     shown = [
         frame[column]
         for name, frame in tables.items()
@@ -121,16 +121,16 @@ def _in_paper(tables: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def _reason(text: str | None) -> tuple[Inline, ...]:
-    """Why a run has no scores, in one line."""
+    """Return why a run has no scores, in one line."""
     return ("not run, or its scores were removed",) if text is None else ("failed: ", Code(" ".join(text.split())))
 
 
 def _provenance(results: Results) -> Section:
     text = (
-        "The same inputs give this page byte by byte. The machine, durations, installed versions, git revision and "
-        "date are on ",
+        "The same inputs give exactly the same page. The machine, durations, installed versions, git revision and date "
+        "are on ",
         Link("a separate page", "timings"),
-        ", which is not in git: ",
+        ", which is not in git; ",
         Code("dvc repro"),
         " writes it.",
     )
@@ -144,7 +144,7 @@ _REPRODUCE = Section(
         Commands(
             (
                 "dvc repro                         # every stage whose inputs changed, then this page",
-                "dvc exp run -S ratio=8            # one other sparsity ratio",
+                "dvc exp run -S ratio=8            # another sparsity ratio",
                 "dvc exp run -S 'ratio=[2,4,8]'    # the paper's three ratios",
             )
         ),

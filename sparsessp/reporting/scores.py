@@ -1,4 +1,4 @@
-"""Scores of the declared runs: from one CSV a run to one tidy frame, and its means."""
+"""Scores of the planned runs, read from one CSV file per run into one tidy frame, and their means."""
 
 import re
 from collections.abc import Iterable
@@ -9,34 +9,34 @@ import pandas as pd
 
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.metrics import delta_imp
-from sparsessp.paper.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN
+from sparsessp.paper.published import ALL, DELTA_IMP, PRINTED_METRICS, STRUCTURE_MEAN
 from sparsessp.schema import EXTRA_METRICS, SCORE_COLUMNS, SCORES_FILE
 from sparsessp.structures import KEYS
 
-BASE = "multinet-3d-prefix-r1"
-TGNET = "tgnet-3to2d-prefix"  # the paper's best setting; its runs add the ratio
+BASE = "multinet-3d-prefix-r1"  # the baseline of the relative improvement
+TGNET = "tgnet-3to2d-prefix"  # the paper's best setting, without the ratio
 TGNET_3D = "tgnet-3d-prefix"
 _NUMBERS = SCORE_COLUMNS[2:]
-SD = "_sd"  # behind a metric: its standard deviation over seeds
+SD = "_sd"  # suffix of a metric: its standard deviation over seeds
 _SEED_SUFFIX = re.compile(r"-s\d+$")
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """One run's scores, one row per test volume.
+    """Return the scores of one run, one row per test volume.
 
     Raises:
-        SparseSSPError: The file is not such a table; the message names it.
+        SparseSSPError: The file is malformed; the message names it.
     """
     try:
         frame = pd.read_csv(
             path, dtype=dict.fromkeys(SCORE_COLUMNS[:2], str) | dict.fromkeys(_NUMBERS, float), keep_default_na=False
         )
-    except ValueError as error:  # also pandas' own parser errors, and text that is not UTF-8
+    except ValueError as error:  # includes pandas' parser errors and text that is not UTF-8
         raise SparseSSPError(f"{path}: not a table of scores: {error}") from None
     if tuple(frame.columns) != SCORE_COLUMNS:
         raise SparseSSPError(f"{path}: columns are {', '.join(frame.columns)}; expected {', '.join(SCORE_COLUMNS)}")
     if frame.empty:
-        raise SparseSSPError(f"{path}: holds no volume")
+        raise SparseSSPError(f"{path}: no volumes")
     unknown = sorted(set(frame["structure"]) - set(KEYS))
     if unknown:
         raise SparseSSPError(f"{path}: structure {unknown[0]!r} is unknown; allowed: {', '.join(KEYS)}")
@@ -49,18 +49,18 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def load_scores(results: Path, names: Iterable[str]) -> pd.DataFrame:
-    """Scores of those of the named runs that have any.
+    """Return the scores of the named runs that have any.
 
     Args:
-        results: Folder with `<name>/scores.csv`; files of other runs there are not looked at.
-        names: Declared runs, in the order wanted.
+        results: Folder with `<name>/scores.csv`; files of other runs are ignored.
+        names: Planned runs, in the order of the result.
 
     Returns:
         Column `experiment`, then `SCORE_COLUMNS`, one row per run and volume.
 
     Raises:
-        SparseSSPError: A file is malformed, or scores other volumes than the runs before it: such
-            scores are left from another data set, and their means cannot be compared.
+        SparseSSPError: A file is malformed, or its volumes differ from those of the other runs, so that means
+            cannot be compared.
     """
     parts: list[pd.DataFrame] = []
     for name in names:
@@ -71,7 +71,7 @@ def load_scores(results: Path, names: Iterable[str]) -> pd.DataFrame:
         frame.insert(0, "experiment", name)
         if parts and _volumes(frame) != _volumes(parts[0]):
             other = results / parts[0]["experiment"].iloc[0] / SCORES_FILE
-            raise SparseSSPError(f"{path}: scores {len(frame)} volumes that are not the {len(parts[0])} of {other}")
+            raise SparseSSPError(f"{path}: its volumes ({len(frame)}) are not those of {other} ({len(parts[0])})")
         parts.append(frame)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["experiment", *SCORE_COLUMNS])
 
@@ -81,15 +81,14 @@ def _volumes(frame: pd.DataFrame) -> set[tuple[str, str]]:
 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:
-    """Means of each run, one row a run, in the order of `scores`.
+    """Return the means of each run, one row per run, in the order of `scores`.
 
     Returns:
-        Columns (group, metric), metrics being the paper's `METRICS` and `EXTRA_METRICS`. Groups: each structure;
-        `all`, the mean over test volumes, which is the paper's figure;
-        `structure_mean`, the mean over structures; `delta_imp_percent`, the improvement of `all` over
-        dense Multi-Net. nan where undefined.
+        Columns (group, metric), with the metrics `PRINTED_METRICS` and `EXTRA_METRICS`. Groups: each structure; `all`,
+        the mean over test volumes, as in the paper; `structure_mean`, the mean over structures; `delta_imp_percent`,
+        the improvement of `all` over dense Multi-Net. nan where undefined.
     """
-    metrics = [*METRICS, *EXTRA_METRICS]
+    metrics = [*PRINTED_METRICS, *EXTRA_METRICS]
     scores = scores.rename(columns=dict(zip(_NUMBERS, metrics, strict=True)))
     order = scores["experiment"].unique()
     per_structure = scores.groupby(["experiment", "structure"])[metrics].mean()
@@ -103,17 +102,17 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def setting(experiment: str) -> str:
-    """Name of a run without its seed."""
+    """Return the name of a run without its seed."""
     return _SEED_SUFFIX.sub("", experiment)
 
 
 def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
-    """Means of each setting over its seeds, one row a setting, from `summarise`'s row a run.
+    """Return the means of each setting over its seeds, one row per setting, from the result of `summarise`.
 
     Returns:
-        As `summarise`, and behind each metric, with `SD`, its standard deviation over seeds (n - 1), nan of one.
-        The improvement over dense Multi-Net is of the mean over the mean; its deviation is that of each
-        run's over the mean.
+        As `summarise`, with further columns for the standard deviations (n - 1) over seeds, named with `SD`; they are
+        nan for one seed. The improvement is that of the mean over the mean of the baseline; its standard deviation
+        is that of the improvements of single runs over the mean of the baseline.
     """
     settings = pd.Index([setting(name) for name in runs.index], name=runs.index.name)
     grouped = runs.groupby(settings, sort=False)
@@ -121,7 +120,7 @@ def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     if BASE in means.index:
         base = means.loc[[BASE], ALL]
         improved = _improvement(pd.concat([means[ALL], runs[ALL].rename(index="run {}".format)]), base)
-        for metric in METRICS:
+        for metric in PRINTED_METRICS:
             means[DELTA_IMP, metric] = improved[metric].iloc[: len(means)]
             each = pd.Series(improved[metric].iloc[len(means) :].to_numpy(), settings)
             spread[DELTA_IMP, metric] = each.groupby(level=0, sort=False).std(ddof=1)
@@ -130,12 +129,12 @@ def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _improvement(everything: pd.DataFrame, bases: pd.DataFrame) -> pd.DataFrame:
-    """Improvement over dense Multi-Net in percent; nan for an R2 whose baseline is not above zero.
+    """Return the improvement over dense Multi-Net in percent; nan if its R2 is not positive.
 
-    A share of nothing is undefined, and a share of a negative R2 would call better what is worse.
+    Relative to zero, an improvement is undefined; relative to a negative R2, it would have the wrong sign.
     """
     columns = {}
-    for metric in METRICS:
+    for metric in PRINTED_METRICS:
         base = bases.at[BASE, metric]
         values = everything[metric]
         columns[metric] = [delta_imp(value, base, metric.lower()) if base > 0 else np.nan for value in values]
@@ -143,5 +142,5 @@ def _improvement(everything: pd.DataFrame, bases: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean(summary: pd.DataFrame, experiment: str, metric: str, group: str = ALL) -> float:
-    """One number of `summarise`, or nan for a run without scores."""
+    """Return one mean of `summarise`, or nan for a run without scores."""
     return float(summary.at[experiment, (group, metric)]) if experiment in summary.index else float("nan")

@@ -1,4 +1,4 @@
-"""The page of timings, `timings.md` and `timings.html`: what depends on the machine."""
+"""The page of timings, `timings.md` and `timings.html`, which depends on the machine."""
 
 import pandas as pd
 
@@ -23,9 +23,9 @@ from sparsessp.reporting.tables.resources import measured_table
 
 IMAGE = "timings.svg"
 _MEMORY = {
-    "cuda": "the most that torch had allocated on the GPU at once",
-    "cpu": "peak resident memory (RSS) of a separate process, less what it used with torch running a trivial network; "
-    "varies by a few MiB",
+    "cuda": "peak memory allocated by torch on the GPU",
+    "cpu": "peak resident memory (RSS) of a separate process, minus its memory when it runs a trivial network; varies "
+    "by a few MiB",
 }
 
 
@@ -33,13 +33,13 @@ def timings_page(results: Results, frame: pd.DataFrame) -> Document:
     """Return the page.
 
     Args:
-        results: What it is about.
+        results: Results to report.
         frame: From `resources.timings`.
     """
     labels = results.labels
     durations = read_durations(results.circumstances.durations, results.experiments)
     opening = Paragraph(
-        ("Not in git, because it differs between machines. See the ", Link("page of results", "results"), ".")
+        ("This page is not in git because it differs between machines. See also the ", Link("results", "results"), ".")
     )
     sections = (
         Section(
@@ -53,7 +53,7 @@ def timings_page(results: Results, frame: pd.DataFrame) -> Document:
         Section(
             "Table 6, measured",
             (
-                Paragraph(("What is counted is the same everywhere: ", Link("Table 6", "results#table-6"), ".")),
+                Paragraph(("The counted part is the same on every machine: ", Link("Table 6", "results#table-6"), ".")),
                 _conditions(frame.iloc[0], labels),
                 _LIMITS,
                 measured_table(frame, labels),
@@ -61,12 +61,12 @@ def timings_page(results: Results, frame: pd.DataFrame) -> Document:
             ),
         ),
     )
-    source = "Written by the report stage from what the train and profile stages measured. Do not edit."
+    source = "Written by the report stage from measurements of the train and profile stages. Do not edit."
     return Document("SparseSSP: time, memory and the machine", source, (opening,), sections)
 
 
 def _conditions(first: pd.Series, labels: Labels) -> Table:
-    """On what all rows were measured; dashes without a profile."""
+    """Return the conditions of all measurements; dashes without a profile."""
     given = {name: DASH if pd.isna(value) else value for name, value in first.items()}
     patch, crop = (f"{given['planes']} × {given[n]} × {given[n]} voxels" for n in ("window", "patch"))
     device = str(given["device"])
@@ -77,17 +77,17 @@ def _conditions(first: pd.Series, labels: Labels) -> Table:
             ("machine", f"{given['machine']}, device {device}, {given['threads']} CPU threads (paper: RTX 3090)"),
             ("torch", f"{given['torch']}, {given['precision']}"),
             ("networks", f"width {labels.width_3d} in 3D and {labels.width_2d} in 2D (paper: 32), {kernel}"),
-            ("inference iteration", f"one patch of {patch}, forward; RepMode's kernels merged before"),
+            ("inference iteration", f"forward pass of one patch of {patch}, after RepMode's kernels are merged"),
             (
                 "training iteration",
-                f"{given['batch']} crops of {crop} (paper: 8 of 32 × 128 × 128), forward, backward and Adam; without "
-                "loading the crops",
+                f"forward pass, backward pass and Adam step on {given['batch']} crops of {crop} (paper: 8 of 32 × 128 "
+                "× 128), without loading the crops",
             ),
-            ("time", "wall clock, median of 3 to 20 iterations after a warm-up"),
+            ("time", "wall time, median of 3 to 20 iterations after a warm-up"),
             (
                 "memory",
-                f"{_MEMORY.get(device, DASH)}; weights, features and workspace, in training also gradients and Adam's "
-                "moments",
+                f"{_MEMORY.get(device, DASH)}; includes weights, features and workspace, in training also gradients "
+                "and Adam's moments",
             ),
         ],
     )
@@ -96,13 +96,13 @@ def _conditions(first: pd.Series, labels: Labels) -> Table:
 _LIMITS = Bullets(
     (
         Item(
-            "This is another machine than the paper's, and at any scale but paper the networks and patches differ too: "
-            "only ratios can be compared with the paper's, and those of small networks reflect overheads more than "
+            "The machine is not the paper's, and at every scale except paper the networks and patches differ too. Only "
+            "ratios can be compared with the paper's, and ratios of small networks reflect overheads more than "
             "topologies."
         ),
         Item(
-            "The paper does not say what its inference iteration is. At its own training speeds a patch would take a "
-            "hundredth of the time it prints, so it is probably a whole volume."
+            "The paper does not define its inference iteration. At its own training speeds, one patch would take a "
+            "hundredth of the printed time, so an iteration is probably a whole volume."
         ),
     )
 )

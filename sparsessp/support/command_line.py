@@ -25,7 +25,7 @@ def add_settings(parser: argparse.ArgumentParser, *models: type[BaseModel]) -> N
                 parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=text)
                 continue
             many = {"nargs": "+"} if get_origin(field.annotation) in (tuple, list) else {}
-            # The dictionary's type is wider than argparse's for any one argument.
+            # The type of the dictionary is wider than that of each argparse argument.
             parser.add_argument(f"--{name}", metavar=name.upper(), help=text, **many)  # type: ignore[arg-type]
 
 
@@ -52,7 +52,7 @@ def main(run: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None
     try:
         run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # such as `| head` closing the pipe; the rest must not be flushed at exit
+    except BrokenPipeError:  # for example `| head` closed the pipe; the rest must not be flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from threading import Thread
 import psutil
 
 _PAUSE = 0.2  # s between two checks of the parent
-_GRACE = 1.0  # s until the workers of a dead process have ended too
+_GRACE = 1.0  # s until the workers of a dead process have ended
 _SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "ash", "busybox"}
 
 
@@ -56,7 +56,7 @@ def _parents() -> tuple[int, ...]:
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock between processes on the file `path`, which is created; a kill releases it."""
+    """Hold an exclusive lock between processes on the file `path`, which is created if missing; a kill releases it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
         try:

@@ -1,4 +1,4 @@
-"""YAML files, read as YAML 1.2 without objects, and catalogues: settings kept in such a file."""
+"""YAML files, read as YAML 1.2 without object tags, and data catalogues, which are settings in YAML."""
 
 import re
 from collections.abc import Hashable
@@ -22,7 +22,7 @@ def as_tuple(value: Any) -> Any:
 Micrometres = Annotated[float, Field(gt=0)]
 Vector = Annotated[tuple[Micrometres, Micrometres, Micrometres], BeforeValidator(as_tuple)]
 
-# Plain text that is not a string, as YAML 1.2 has it: 1e-4 is a number; yes, 12:30 and 2024-01-31 are strings.
+# Plain scalars that are not strings in YAML 1.2: 1e-4 is a number; yes, 12:30 and 2024-01-31 are strings.
 _PLAIN = {
     "null": (r"~|null|Null|NULL|", "~nN\0"),
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -41,7 +41,7 @@ for _name, (_pattern, _first) in _PLAIN.items():
 _READ_TAGS = {f"tag:yaml.org,2002:{name}" for name in (*_PLAIN, "str", "seq", "map")}
 
 
-# The C loader, where PyYAML was built with it: a base class that only run time knows.
+# The C loader, if PyYAML was built with it; a type checker cannot know this base class.
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """PyYAML's safe loader; refuses a key that is listed twice."""
 
@@ -73,7 +73,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's safe dumper; quotes the strings that `_Loader` would not read as strings."""
+    """PyYAML's safe dumper; it quotes strings that `_Loader` would not read as strings."""
 
     yaml_implicit_resolvers = _RESOLVERS
 
@@ -82,7 +82,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a YAML file holds.
+    """Return the content of a YAML file.
 
     Raises:
         SparseSSPError: The file is missing or not YAML.
@@ -92,33 +92,32 @@ def read_yaml(path: Path) -> Any:
     except OSError as error:
         raise SparseSSPError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise SparseSSPError(f"{path}: no valid YAML ({error})") from None
+        raise SparseSSPError(f"{path}: not valid YAML ({error})") from None
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Return what a YAML text from `source` holds: plain values, never objects that a tag asks for.
+    """Return the content of a YAML text from `source`: plain values, never objects.
 
     Raises:
-        SparseSSPError: It is not YAML, a key is listed twice or a tag asks for an object.
+        SparseSSPError: It is not valid YAML, a key is listed twice, or a tag requests an object.
     """
     try:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as `!!int x`
         message = " ".join(str(error).replace('"<unicode string>"', source).split())
-        raise SparseSSPError(f"{source}: no valid YAML ({message})") from None
+        raise SparseSSPError(f"{source}: not valid YAML ({message})") from None
 
 
 def dump_yaml(value: Any) -> str:
     """Return plain values as YAML text.
 
-    Keys keep their order, the innermost collections are on one line each, and text beyond ASCII is escaped, so that
-    every character survives.
+    Keys keep their order, each innermost collection is on one line, and non-ASCII characters are escaped.
     """
     return yaml.dump(value, Dumper=_Dumper, default_flow_style=None, width=4096, sort_keys=False)
 
 
 def read_catalogue(model: type[AnySettings], path: Path) -> AnySettings:
-    """Read and check a catalogue.
+    """Read and validate a data catalogue.
 
     Raises:
         SparseSSPError: The file is missing or not YAML, or a key or value is not allowed; the message
@@ -126,5 +125,5 @@ def read_catalogue(model: type[AnySettings], path: Path) -> AnySettings:
     """
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise SparseSSPError(f"{path}: holds {abbreviate(values)}; expected keys: {', '.join(model.model_fields)}")
+        raise SparseSSPError(f"{path}: contains {abbreviate(values)}; expected keys: {', '.join(model.model_fields)}")
     return model.load(values, str(path), strict=True)

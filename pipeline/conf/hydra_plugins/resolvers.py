@@ -1,11 +1,11 @@
-"""Resolvers that DVC registers before it composes conf/; DVC requires the name of this folder."""
+"""OmegaConf resolvers, which DVC registers before it composes conf/. DVC prescribes the name of this folder."""
 
 import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-# DVC's own program does not search the folder of dvc.yaml for packages.
+# The `dvc` command does not import packages from the folder of dvc.yaml.
 _ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(_ROOT))
 

@@ -1,1 +1,1 @@
-"""Pages as data: `model` holds sections, tables of typed cells and figures; each writer turns a document into text."""
+"""Pages as data: `model` defines sections, tables of typed cells and figures; the writers turn them into text."""

@@ -1,4 +1,4 @@
-"""HTML: one file that needs no other, for screens of any width and for print."""
+"""HTML writer: one self-contained file, for screens of any width and for print."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -44,7 +44,7 @@ def html_page(document: Document, files: Mapping[str, bytes]) -> str:
 
     Args:
         document: The page.
-        files: Path beside the page -> content of each image that it shows; they are put into the page.
+        files: Path relative to the page -> content, for each image; images are embedded in the page.
     """
     contents = "".join(
         f'<li><a href="#{anchor(section.title)}">{escape(section.title)}</a></li>\n' for section in document.sections
@@ -117,7 +117,7 @@ def _(block: Figure, files: Mapping[str, bytes]) -> str:
 
 
 def _data(content: bytes, kind: str) -> str:
-    """Return an image as an address: SVG as text, PNG as lossless WebP, which has 60 % of its size."""
+    """Return an image as a data URL: SVG as text, PNG as lossless WebP, which has 60 % of its size."""
     if kind == "svg":
         text = " ".join(content.decode().replace('"', "'").split("\n"))
         return "data:image/svg+xml," + quote(text, safe=" '/=;,()-.*{}")
@@ -169,7 +169,7 @@ def _is_empty(cell: Cell) -> bool:
 
 
 def _sort_key(cell: Cell) -> str | None:
-    """Number by which a column is sorted, empty if missing; None for text."""
+    """Return the number by which a column is sorted, empty if missing; None for text."""
     if isinstance(cell, Words):
         return None
     value = cell.low if isinstance(cell, Interval) else cell.value

@@ -1,4 +1,4 @@
-r"""LaTeX: each table of a document as a `table` environment, for a document that loads booktabs."""
+"""LaTeX writer: each table of a document as a `table` environment, for LaTeX documents that load booktabs."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -21,10 +21,10 @@ from sparsessp.reporting.document.model import (
     is_missing,
 )
 
-_ROWS = 45  # of one float; a longer table continues in another one with the same number
-_WIDE = 8  # columns above which the type is smaller
-_LONG = 24  # letters of a cell with spaces above which its column breaks lines
-# The minus of a number, not the hyphen of a word.
+_ROWS = 45  # maximum rows per float; a longer table continues in another float with the same number
+_WIDE = 8  # maximum columns in the larger font
+_LONG = 24  # maximum letters of a cell with spaces in a column without line breaks
+# The minus sign of a number, not the hyphen of a word.
 _MINUS = re.compile(r"(?<!\w)-(?=[.\d])")
 _LETTERS = str.maketrans(
     {
@@ -35,7 +35,7 @@ _LETTERS = str.maketrans(
         "<": "$<$",
         ">": "$>$",
         "|": "$|$",
-        # At the start of a row they would belong to the line break before it.
+        # At the start of a row, LaTeX would read them as arguments of the line break before it.
         "[": "{[}",
         "*": "{*}",
         "²": "$^2$",
@@ -63,12 +63,12 @@ def latex_tables(document: Document) -> dict[str, str]:
 
 
 def escape(text: str) -> str:
-    """Return plain text as LaTeX prints it."""
+    """Return plain text as LaTeX source."""
     return _MINUS.sub("−", text).translate(_LETTERS).replace("−", "$-$")
 
 
 def inline(text: Inline) -> str:
-    """Return text with its emphasis and code; links are their words."""
+    """Return text with its emphasis and code; a link becomes its text."""
     match text:
         case str():
             return escape(text)
@@ -85,11 +85,11 @@ def inline(text: Inline) -> str:
 
 
 def _floats(table: Table) -> str:
-    """The whole file."""
+    """Return the file of a table."""
     parts = [table.rows[k : k + _ROWS] for k in range(0, len(table.rows), _ROWS)] or [()]
     # LaTeX numbers tables itself.
     title = escape(f"The paper's {table.title}" if table.title.startswith("Table ") else table.title)
-    lines = ["% Written by the report stage, like README.md beside this folder. Needs the package booktabs."]
+    lines = ["% Written by the report stage, like ../README.md. Needs the package booktabs."]
     for k, rows in enumerate(parts):
         lines += [r"\begin{table}", r"\centering"]
         if k:
@@ -129,13 +129,13 @@ def _tabular(table: Table, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _longest(cell: Cell) -> int:
-    """Letters of a cell's longest text with spaces."""
+    """Return the length of a cell's longest text with spaces."""
     texts = [inline(cell.text), inline(cell.note)] if isinstance(cell, Words) else []
     return max((len(text) for text in texts if " " in text), default=0)
 
 
 def _lines(cell: Cell, stacked: bool) -> list[str]:
-    """The lines of a cell."""
+    """Return the lines of a cell."""
     match cell:
         case Words():
             return [f"{escape(cell.mark)} {inline(cell.text)}".strip(), *_note(cell.note)]
@@ -169,7 +169,7 @@ def _join(cells: Sequence[Sequence[str]], kinds: Sequence[str], align: str) -> s
 
 
 def _set(lines: Sequence[str], kind: str, align: str) -> str:
-    """One cell; lines one below the other, the first (or last) on the row's own."""
+    """Return one cell; several lines are stacked, with the first or last on the baseline of the row."""
     if len(lines) < 2:
         return "".join(lines)
     if kind.startswith("p"):

@@ -1,4 +1,4 @@
-"""Markdown, as GitHub shows it."""
+"""Markdown writer, for GitHub."""
 
 from collections.abc import Iterator, Mapping
 from functools import singledispatch

@@ -1,7 +1,7 @@
-"""What a page is made of. Nothing here knows Markdown, HTML or LaTeX.
+"""The parts of a page, independent of Markdown, HTML and LaTeX.
 
-Text is a sequence of inline parts, a plain string being one. A table cell keeps its numbers as numbers, with the
-format in which every writer prints them.
+Text is a sequence of inline parts; a plain string is one. Table cells hold numbers as numbers, with the format in which
+all writers print them.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-DASH = "–"  # printed where there is no number
+DASH = "–"  # printed in place of missing numbers
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class Emphasis:
 
 @dataclass(frozen=True)
 class Code:
-    """Text as typed: names of runs and files, commands, messages."""
+    """Text in a fixed-width font: names of runs and files, commands, messages."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Link:
-    """Link to a file beside the page, another page of the report, or a section.
+    """Link to a file next to the page, another page of the report, or a section.
 
     Attributes:
-        text: Words to click.
-        target: Path, `Page:NAME#anchor` or `#anchor`; writers with no such page leave it out.
+        text: Text of the link.
+        target: Path, name of a page with or without `#anchor`, or `#anchor`.
     """
 
     text: str
@@ -51,13 +51,14 @@ Inline: TypeAlias = "str | Strong | Emphasis | Code | Link | tuple[Inline, ...]"
 
 @dataclass(frozen=True)
 class Format:
-    """How a number is printed.
+    """Format of a number.
 
     Attributes:
         places: Decimals.
-        bare: No zero before the point, as the paper prints its scores.
-        signed: Plus before positive numbers.
-        digits: If not 0, this many significant digits below 100 and none after the point above; instead of `places`.
+        bare: Whether to omit the zero before the decimal point, as the paper does in scores.
+        signed: Whether to print a plus sign before positive numbers.
+        digits: If not 0, significant digits of numbers below 100, in place of `places`; larger ones are rounded to
+            integers.
     """
 
     places: int = 4
@@ -66,7 +67,7 @@ class Format:
     digits: int = 0
 
     def __call__(self, value: float | None) -> str:
-        """Return the number as text, never `-0.0000`; a dash for nan and None."""
+        """Return the number as text, never `-0.0000`, and a dash for nan and None."""
         if is_missing(value):
             return DASH
         if self.digits:
@@ -76,7 +77,7 @@ class Format:
         return text.replace("0.", ".", 1) if bare else text
 
     def rounded(self, value: float) -> float:
-        """Return the number as far as it is printed, so that ties in print are ties."""
+        """Return the number as rounded for print, so that ties in print are ties."""
         return value if self.digits else round(value, self.places)
 
 
@@ -84,7 +85,7 @@ WHOLE = Format(0)
 
 
 def is_missing(value: float | None) -> bool:
-    """Whether there is no number."""
+    """Return whether a number is missing."""
     return value is None or math.isnan(_float(value))
 
 
@@ -97,12 +98,12 @@ def _float(value: object) -> float:
 
 @dataclass(frozen=True)
 class Words:
-    """Table cell of text.
+    """Table cell with text.
 
     Attributes:
         text: The text.
         note: Small print below it.
-        mark: Symbol before it, which says the same at a glance.
+        mark: Symbol before it.
     """
 
     text: Inline
@@ -112,16 +113,16 @@ class Words:
 
 @dataclass(frozen=True)
 class Number:
-    """Table cell of our number.
+    """Table cell with our number.
 
     Attributes:
-        value: Ours, nan where there is none.
-        format: How this and the paper's number are printed.
-        paper: The paper's number if the table compares with it, nan where it prints none.
-        compared: Whether the cell shows the paper's number at all.
-        spread: Standard deviation over seeds, nan where unknown.
-        best: Whether ours is the best of its column.
-        paper_best: Whether the paper's is.
+        value: Our number, nan if missing.
+        format: Format of our number and the paper's.
+        paper: The paper's number, nan if it prints none.
+        compared: Whether the cell shows the paper's number.
+        spread: Standard deviation over seeds, nan if unknown.
+        best: Whether our number is the best of its column.
+        paper_best: Whether the paper's number is the best of its column.
         note: Small print below.
     """
 
@@ -136,7 +137,7 @@ class Number:
 
     @property
     def difference(self) -> float:
-        """Ours less the paper's, both as printed; nan unless both are known and have fixed decimals."""
+        """Our number minus the paper's, both as printed; nan unless both are known and have fixed decimals."""
         if not self.compared or self.format.digits or is_missing(self.value) or is_missing(self.paper):
             return math.nan
         return self.format.rounded(self.value) - self.format.rounded(self.paper)
@@ -144,7 +145,7 @@ class Number:
 
 @dataclass(frozen=True)
 class PaperNumber:
-    """Table cell of the paper's number alone."""
+    """Table cell with the paper's number only."""
 
     value: float
     format: Format = Format()
@@ -152,7 +153,7 @@ class PaperNumber:
 
 @dataclass(frozen=True)
 class Interval:
-    """Table cell of an interval, nan where there is none."""
+    """Table cell with an interval, nan if there is none."""
 
     low: float
     high: float
@@ -164,25 +165,25 @@ Cell: TypeAlias = Words | Number | PaperNumber | Interval
 
 @dataclass(frozen=True)
 class Column:
-    """Head of a table's column: one or more lines of text; numbers are set to the right."""
+    """Heading of a table column: one or more lines of text. Numeric columns are aligned to the right."""
 
     lines: tuple[Inline, ...]
     numeric: bool = True
 
 
 def text_column(*lines: Inline) -> Column:
-    """Return the head of a column of text."""
+    """Return the heading of a text column."""
     return Column(lines, numeric=False)
 
 
 def number_column(*lines: Inline) -> Column:
-    """Return the head of a column of numbers."""
+    """Return the heading of a numeric column."""
     return Column(lines)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table; `winner` is the paper's best."""
+    """One row of a table; `winner` marks the paper's best."""
 
     cells: tuple[Cell, ...]
     winner: bool = False
@@ -193,13 +194,13 @@ class Table:
     """A table.
 
     Attributes:
-        columns: Heads.
-        rows: As many cells each as there are columns.
-        name: File name without its ending, below `tables/`; empty for a table without files.
-        title: First words of the caption, in bold.
-        caption: The rest of it.
-        stacked: The paper's number below ours instead of after it, for tables of many columns.
-        blocks: On narrow screens each row becomes a block: for tables whose first column is a sentence.
+        columns: Headings.
+        rows: Rows with one cell per column.
+        name: File name below `tables/`, without extension; empty for a table without files.
+        title: Start of the caption, in bold.
+        caption: Rest of the caption.
+        stacked: Whether the paper's number is below ours instead of after it, for tables with many columns.
+        blocks: Whether rows become blocks on narrow screens, for tables whose first column is a sentence.
     """
 
     columns: tuple[Column, ...]
@@ -221,9 +222,9 @@ class Figure:
     """A figure.
 
     Attributes:
-        file: Path of the image beside the page.
-        alternative: What it shows, in a few words, for readers who cannot see it.
-        caption: What a reader must know to read it.
+        file: Path of the image, relative to the page.
+        alternative: Short description for readers who cannot see the image.
+        caption: Caption.
     """
 
     file: str
@@ -240,7 +241,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Item:
-    """Entry of a list, with entries below it."""
+    """Entry of a list, with nested entries."""
 
     text: Inline
     items: tuple["Item", ...] = ()
@@ -248,7 +249,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list; as `cards`, each entry starts with a number in bold, which HTML prints large."""
+    """A list. As `cards`, each entry starts with a bold number, which HTML shows in a large font."""
 
     items: tuple[Item, ...]
     cards: bool = False
@@ -256,7 +257,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Commands:
-    """Lines for a shell."""
+    """Shell commands."""
 
     lines: tuple[str, ...]
 
@@ -266,7 +267,7 @@ Block: TypeAlias = Paragraph | Bullets | Table | Figure | Commands
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what follows it."""
+    """A section with its heading."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -277,10 +278,10 @@ class Document:
     """A page.
 
     Attributes:
-        title: Its heading.
-        source: Who writes it; a comment in the file.
-        opening: What stands before the first section.
-        sections: The rest.
+        title: Heading of the page.
+        source: Origin of the page; becomes a comment in the file.
+        opening: Blocks before the first section.
+        sections: Sections.
     """
 
     title: str
@@ -295,16 +296,16 @@ class Document:
             yield from section.blocks
 
     def tables(self) -> list[Table]:
-        """Return the tables that are also files."""
+        """Return the tables that also have files."""
         return [block for block in self.blocks() if isinstance(block, Table) and block.name]
 
 
 def facts(head: str, lines: Sequence[tuple[str, Inline]]) -> Table:
-    """Return a table of names and what is said of each."""
+    """Return a table of names and descriptions."""
     rows = tuple(Row((Words(name), Words(text))) for name, text in lines)
     return Table((text_column(head), text_column("")), rows)
 
 
 def anchor(title: str) -> str:
-    """Return where links to a section point, as GitHub makes it."""
+    """Return the anchor of a section, as generated by GitHub."""
     return "".join(c for c in title.lower() if c.isalnum() or c in " -_").replace(" ", "-")

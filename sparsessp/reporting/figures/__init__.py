@@ -1,7 +1,7 @@
-"""The report's figures, one file each: `draw(results)` draws it, `caption(results)` says what a reader must know.
+"""The figures of the report, one file each: `draw(results)` draws the figure, `caption(results)` returns its caption.
 
-matplotlib is first imported here, without MPLBACKEND: figures are drawn to files, and a backend that this installation
-lacks must not stop a report.
+matplotlib is first imported here, without MPLBACKEND: figures are only saved to files, so a backend that is not
+installed must not stop a report.
 """
 
 import os

@@ -11,16 +11,16 @@ FORMAT = "svg"
 
 
 def draw(results: Results) -> Figure | None:
-    """Draw effect and interval of each claim, next to the paper's effect."""
+    """Draw the effect and interval of each claim, and the paper's effect."""
     return forest(results.claims) if (results.claims["comparisons"] > 0).any() else None
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     labels = results.labels
     return (
         Strong(TITLE),
-        f" ({labels.setting}; {labels.test} test volumes). Filled: the effect here with its 95 % interval; open: the "
-        "same in the paper's numbers, on real AllenCell images. A claim without a filled mark was not run. Claims that "
-        "are not about R² are in the table only.",
+        f" ({labels.setting}; {labels.test} test volumes). Filled: the effect in this run, with its interval; open: "
+        "the same effect in the paper's scores, on real AllenCell images. Claims without a filled marker were not run. "
+        "Claims that are not about R² are in the table only.",
     )

@@ -1,4 +1,4 @@
-"""Figure 4: how R2 falls as the sparsity ratio grows, ours and the paper's."""
+"""Figure 4: R2 against the sparsity ratio, ours and the paper's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from sparsessp.reporting.tables.networks import Network, added, in_paper, networ
 TITLE = "Figure 4: R² against the sparsity ratio"
 FORMAT = "svg"
 _PAPER_TOPOLOGIES = ("3d", "3to2d")
-# Factors on the ratio, so that equal scores do not hide each other.
+# Factors on the ratio, so that markers with equal scores do not overlap.
 _SHIFT = {"3d": 0.96, "3to2d": 1.04, "2d": 1.0, "2to3d": 1.02}
 _OURS: dict[str, Any] = {"linewidth": 2, "markersize": 7}
 _PAPER: dict[str, Any] = {
@@ -41,7 +41,7 @@ class _Panel:
 
 
 def draw(results: Results) -> Figure:
-    """Draw one panel per method, and per backbone that the paper lacks."""
+    """Draw one panel per method, and one per backbone that is not in the paper."""
     panels = _panels(results)
     height = -(-(len(panels) + 1) // 3)
     figure = canvas(9, 0.6 + 2.8 * height)
@@ -61,7 +61,7 @@ def draw(results: Results) -> Figure:
     for panel in axes[len(panels) :]:
         panel.set_axis_off()
     _draw_legend(axes[len(panels)], [topology for content in panels for topology in content.lines])
-    for panel in axes[len(panels) - 3 : len(panels)]:  # nothing stands below these
+    for panel in axes[len(panels) - 3 : len(panels)]:  # the lowest panel of each column
         panel.tick_params(labelbottom=True)
     return figure
 
@@ -110,11 +110,11 @@ def _draw_legend(panel: Axes, topologies: list[str]) -> None:
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     labels = results.labels
     return (
         Strong("Figure 4. R² against the sparsity ratio, 3D and 3-to-2D topologies, prefix interpolation"),
         f" ({labels.setting}). Mean over {labels.test} test volumes. Solid lines, filled markers: this run; light "
-        "dashed lines, open markers: the paper's, on real AllenCell images. A ratio without a filled marker has no "
-        "result. Markers are drawn slightly off their ratio, so that none hides another.",
+        "dashed lines, open markers: the paper's scores, on real AllenCell images. A ratio without a filled marker has "
+        "no result. Markers are shifted slightly along the axis so that they do not hide each other.",
     )

@@ -61,10 +61,10 @@ def draw(results: Results) -> Figure | None:
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     return (
         Strong("Figure 5. Predictions of four structures from dense and sparse views"),
-        f" {shown_volumes(results)} Transmitted light; RepMode 3D on the dense view; TGNet 3-to-2D on every, every "
-        f"second, fourth and eighth plane; fluorescence, which is the target. {CODED} R² is of the whole volume. Grey: "
-        "no result.",
+        f" {shown_volumes(results)} From left to right: transmitted light; RepMode 3D on all planes; TGNet 3-to-2D on "
+        f"all planes and on every second, fourth and eighth plane; fluorescence, which is the target. {CODED} R² is "
+        "that of the whole volume. Grey: no result.",
     )

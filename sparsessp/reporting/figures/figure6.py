@@ -1,4 +1,4 @@
-"""Figure 6: TGNet 3D against 3-to-2D, and where both err most."""
+"""Figure 6: TGNet 3D and 3-to-2D, and where their errors are largest."""
 
 from collections.abc import Sequence
 
@@ -26,9 +26,9 @@ from sparsessp.reporting.results import Results
 from sparsessp.reporting.scores import TGNET, TGNET_3D
 from sparsessp.structures import structure
 
-TITLE = "Figure 6: 3D against 3-to-2D"
+TITLE = "Figure 6: 3D and 3-to-2D"
 FORMAT = "png"
-BOXES = 2  # regions of largest error in a volume
+BOXES = 2  # regions of largest error per volume
 
 
 def draw(results: Results) -> Figure | None:
@@ -51,7 +51,7 @@ def draw(results: Results) -> Figure | None:
             title: np.square(found[key] - target).mean(axis=0) for title, found in predictions.items() if key in found
         }
         top = max((float(np.percentile(error, 99.5)) for error in errors.values()), default=1.0)
-        # Both networks are boxed where both together err most, so that neither is chosen against.
+        # The boxes are chosen by the mean error of both networks, so that they favour neither.
         boxes = largest_errors(np.mean(list(errors.values()), axis=0)) if errors else []
         for place, title in enumerate(runs, start=1):
             if title not in errors:
@@ -77,14 +77,14 @@ def _frame(panel: Axes, boxes: Sequence[tuple[int, int, int]]) -> None:
 
 
 def largest_errors(error_HW: np.ndarray, count: int = BOXES) -> list[tuple[int, int, int]]:
-    """Squares, a quarter of the shorter side wide, that hold most error and do not overlap.
+    """Return non-overlapping squares with the largest error; their side is a quarter of the shorter image side.
 
     Args:
         error_HW: Error of each column of voxels.
-        count: How many.
+        count: Number of squares.
 
     Returns:
-        First row, first column and side of each, the worst first.
+        First row, first column and side of each square, by falling error.
     """
     side = max(min(error_HW.shape) // 4, 1)
     half = side // 2
@@ -102,10 +102,10 @@ def largest_errors(error_HW: np.ndarray, count: int = BOXES) -> list[tuple[int, 
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     return (
-        Strong(f"Figure 6. TGNet 3D against 3-to-2D at r = {min(results.labels.ratios)}"),
-        f" {shown_volumes(results)} {CODED} Right: squared error, mean over the planes, on the same scale in a row. "
-        "Yellow: the two squares in which both networks together err most, found by the program. R² is of the whole "
-        "volume. Grey: no result.",
+        Strong(f"Figure 6. TGNet 3D and 3-to-2D at r = {min(results.labels.ratios)}"),
+        f" {shown_volumes(results)} {CODED} Right: squared error, mean over the planes, with one colour scale per row. "
+        "Yellow: the two squares with the largest mean error of both networks, selected automatically. R² is that of "
+        "the whole volume. Grey: no result.",
     )

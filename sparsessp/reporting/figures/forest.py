@@ -1,4 +1,4 @@
-"""The claims at a glance: the effect and interval of each, and the paper's effect."""
+"""Forest plot of the claims: the effect and interval of each, and the paper's effect."""
 
 import textwrap
 
@@ -9,9 +9,9 @@ from matplotlib.lines import Line2D
 from sparsessp.reporting.figures.drawing import canvas, tidy
 from sparsessp.reporting.names import GREY
 
-# The verdict is also printed at the right, so that the verdict does not depend on colour.
+# The verdict is also printed in words, so that it does not depend on colour.
 _VERDICTS = {"supported": "#0072b2", "contradicted": "#d55e00", "undecided": GREY, "not run": GREY}
-_REACH = 4  # times the largest effect; an interval that reaches further, as one of two comparisons may, is cut off
+_REACH = 4  # times the largest effect; longer intervals, such as those of two comparisons, are cut off
 
 
 def forest(claims: pd.DataFrame) -> Figure:
@@ -41,10 +41,10 @@ def forest(claims: pd.DataFrame) -> Figure:
     panel.axvline(0, color="black", linewidth=1)
     panel.set_yticks(range(len(frame)), [textwrap.fill(text, 40) for text in frame["claim"]])
     panel.set_ylim(len(frame) - 0.5, -0.5)
-    panel.set_xlabel("effect in R²: right of zero, the claim is right", fontsize=10)
+    panel.set_xlabel("effect in R²; positive if the claim holds", fontsize=10)
     tidy([panel])
     handles = [
-        Line2D([], [], color=GREY, marker="o", markersize=8, linewidth=3, label="here, with 95 % interval"),
+        Line2D([], [], color=GREY, marker="o", markersize=8, linewidth=3, label="this run, with interval"),
         Line2D([], [], color="white", marker="D", markeredgecolor="black", markersize=6, label="paper (real images)"),
     ]
     if cut:

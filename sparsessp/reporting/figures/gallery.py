@@ -1,4 +1,4 @@
-"""All figures in the order in which they should be read."""
+"""All figures, in the order of the page."""
 
 from types import ModuleType
 
@@ -20,7 +20,7 @@ from sparsessp.reporting.figures.drawing import own_settings, render
 from sparsessp.reporting.results import Results
 
 FIGURES = (figure4, claims, montage, figure5, figure6, schematic, planes, cost, training_cost, training, spread)
-_NOTHING = Paragraph("No figure: none of the runs that it shows has results.")
+_NOTHING = Paragraph("No figure: none of its runs has results.")
 
 
 def file_name(figure: ModuleType) -> str:
@@ -29,7 +29,7 @@ def file_name(figure: ModuleType) -> str:
 
 
 def images(results: Results) -> dict[str, bytes]:
-    """Draw every figure that has something to show; path -> content."""
+    """Draw every figure that has results to show; return path -> content."""
     found = {}
     for figure in FIGURES:
         with own_settings():
@@ -40,6 +40,6 @@ def images(results: Results) -> dict[str, bytes]:
 
 
 def block(figure: ModuleType, results: Results, drawn: dict[str, bytes]) -> Block:
-    """Return the figure with its caption as part of the page."""
+    """Return the figure with its caption, or a note that there is none."""
     name = file_name(figure)
     return Figure(name, figure.TITLE, figure.caption(results)) if name in drawn else _NOTHING

@@ -15,22 +15,22 @@ FORMAT = "svg"
 
 def draw(results: Results) -> Figure:
     """Draw the networks of Table 6."""
-    words = "seconds of an inference iteration, measured here"
+    words = "seconds per inference iteration, measured"
     return cost_figure(measured_costs(results.profile, results.summary), (2,), "infer_s_per_iter", words)
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     labels = results.labels
     return (
         Strong("R² against measured time at r = 2"),
-        f" (scale {labels.scale}; mean over {labels.test} test volumes). The networks of Table 6. Circled: those that "
-        "no other beats in both, the Pareto front.",
+        f" (scale {labels.scale}; mean over {labels.test} test volumes). The networks of Table 6. Circled: the Pareto "
+        "front, networks that no other network beats in both.",
     )
 
 
 def measured_costs(profile: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """Return score and measured cost of the networks of Table 6.
+    """Return the score and measured cost of the networks of Table 6.
 
     Args:
         profile: From `resources.read_profile`.

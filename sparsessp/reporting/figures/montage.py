@@ -1,4 +1,4 @@
-"""What the data look like."""
+"""Examples of the data."""
 
 from matplotlib.figure import Figure
 
@@ -47,9 +47,9 @@ def draw(results: Results) -> Figure | None:
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     return (
         Strong("The data: one test volume of each structure"),
-        f" {shown_volumes(results)} Left of each pair: transmitted light in the imaged plane nearest below the "
-        f"brightest fluorescence; right: fluorescence. {CODED} Scale bar in the first picture.",
+        f" {shown_volumes(results)} Left of each pair: transmitted light in the imaged plane at or just below the "
+        f"brightest fluorescence; right: fluorescence. {CODED} The scale bar is in the first picture.",
     )

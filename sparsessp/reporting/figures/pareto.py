@@ -1,4 +1,4 @@
-"""R2 against a cost, with the Pareto front: shared by several figures."""
+"""R2 against a cost, with the Pareto front; used by several figures."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from sparsessp.reporting.names import GREY, TOPOLOGIES, in_order, method_colour,
 
 
 def front(cost: Sequence[float], score: Sequence[float]) -> list[int]:
-    """Return the positions of the points that no other beats in both cost and score, by rising cost."""
+    """Return the positions of the points that no other point beats in both cost and score, by rising cost."""
     best, kept = -np.inf, []
     for k in sorted(range(len(cost)), key=lambda k: (cost[k], -score[k])):
         if score[k] > best:
@@ -23,12 +23,12 @@ def front(cost: Sequence[float], score: Sequence[float]) -> list[int]:
 
 
 def cost_figure(costs: pd.DataFrame, ratios: Sequence[int], cost: str, words: str) -> Figure:
-    """Draw R2 against a cost, a panel per ratio, with the Pareto front.
+    """Draw R2 against a cost with the Pareto front, one panel per ratio.
 
     Args:
         costs: From `runs.costs`, or a frame with its columns and a measured cost.
-        ratios: Declared ratios.
-        cost: Column to draw along x.
+        ratios: Planned ratios.
+        cost: Column of the x axis.
         words: Label of the x axis.
     """
     costs = costs[costs["ratio"].isin(ratios)]

@@ -1,4 +1,4 @@
-"""What the figures of voxels share: depth as colour, transmitted light, scale bars, and whose volumes are shown."""
+"""Elements of the figures that show images: depth as colour, transmitted light, scale bars, choice of volumes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,19 +17,19 @@ from sparsessp.reporting.results import Results
 
 R2Scores = Mapping[str, Mapping[str, float]]
 CODED = (
-    "Fluorescence and predictions are seen from above: as bright as the brightest voxel of a column, coloured by its "
-    "height, between the 5th and 99.5th percentile of each picture; so compare shapes, and R² for brightness."
+    "Fluorescence and predictions are maximum projections along z, coloured by the height of the brightest voxel. Each "
+    "picture is scaled from its 5th to its 99.5th percentile, so compare shapes, not brightness."
 )
 _OUTLINE = [withStroke(linewidth=2, foreground="black")]
-# Depth: about equally bright everywhere, in colours that colour-blind readers can distinguish.
+# Colours of depth: of about equal brightness, and distinguishable by colour-blind readers.
 DEPTH = LinearSegmentedColormap.from_list("depth", ["#3d8bff", "#e8e8e8", "#ff8c1a"])
 
 
 def shown_volumes(results: Results) -> str:
-    """Return which volumes are shown, for captions."""
+    """Return the sentence of captions on which volumes are shown."""
     return (
-        f"({results.labels.setting}). The first of the {results.labels.test} test volumes of each structure in the "
-        "split's order, at most 128 × 128 voxels about its centre."
+        f"({results.labels.setting}; {results.labels.test} test volumes). Of each structure, the first test volume in "
+        "the order of the split is shown, cropped to at most 128 × 128 voxels around its centre."
     )
 
 
@@ -40,25 +40,25 @@ def r2_by_volume(results: Results) -> R2Scores:
 
 
 def densest_examples(results: Results) -> int | None:
-    """Return the smallest ratio of which example volumes were kept, None if there are none."""
+    """Return the smallest ratio with saved example volumes, or None if there are none."""
     return next((ratio for ratio in RATIOS if results.evidence.examples(ratio, "target")), None)
 
 
 def has_predictions(results: Results) -> bool:
-    """Whether some run kept a prediction of the structures that the paper shows."""
+    """Return whether any run has a saved prediction of the structures that the paper shows."""
     evidence = results.evidence
     pairs = any(set(STRUCTURES_SHOWN) & set(evidence.examples(ratio, "target")) for ratio in RATIOS)
     return pairs and any(evidence.predictions(name) for name in evidence.names)
 
 
 def depth_coded(stack_DHW: np.ndarray) -> np.ndarray:
-    """Return the top-down maximum projection, (H, W, 3): as bright as the brightest voxel, coloured by where it lies.
+    """Return the maximum projection along z, (H, W, 3), coloured by the height of the brightest voxel.
 
-    Black and white are percentiles of the projection itself: predictions of least squares are flatter than their
-    targets and would be dark beside them.
+    Black and white are percentiles of the projection itself: least-squares predictions have less contrast than their
+    targets and would look dark next to them.
 
     Args:
-        stack_DHW: Voxels, bottom plane first.
+        stack_DHW: Volume, bottom plane first.
     """
     stack = np.asarray(stack_DHW, np.float64)
     low, high = np.percentile(stack.max(axis=0), (5, 99.5))
@@ -83,14 +83,14 @@ def show(panel: Axes, image: np.ndarray, **more: object) -> None:
 
 
 def gap(panel: Axes) -> None:
-    """Draw a missing picture."""
+    """Draw a placeholder for a missing picture."""
     blank(panel)
     panel.set_facecolor("#f0f0f0")
     panel.text(0.5, 0.5, "no\nresult", transform=panel.transAxes, ha="center", va="center", color=GREY, fontsize=9)
 
 
 def show_light(panel: Axes, view_dHW: np.ndarray, target_DHW: np.ndarray, ratio: int) -> None:
-    """Draw the imaged plane nearest below the target's brightest."""
+    """Draw the imaged plane at or just below the target's plane of largest variance."""
     brightest = int(target_DHW.var(axis=(1, 2)).argmax())
     plane = view_dHW[min(brightest // ratio, len(view_dHW) - 1)]
     low, high = np.percentile(plane, (1, 99))
@@ -109,7 +109,7 @@ def scale_bar(panel: Axes, width: int, voxel_um: float) -> None:
 
 
 def depth_key(figure: Figure, panels: Sequence[Axes], labels: Labels, targets: Mapping[str, np.ndarray]) -> None:
-    """Draw the key to the colours of depth."""
+    """Draw the colour bar of depth."""
     planes = max(len(target) for target in targets.values())
     heights = ScalarMappable(Normalize(0, (planes - 1) * labels.voxel_um[0]), DEPTH)
     bar = figure.colorbar(heights, ax=panels, shrink=0.5, aspect=22, pad=0.01)
@@ -119,6 +119,6 @@ def depth_key(figure: Figure, panels: Sequence[Axes], labels: Labels, targets: M
 
 
 def print_score(panel: Axes, r2: R2Scores, name: str, volume: str) -> None:
-    """Print R2 of the whole volume, below its picture."""
+    """Print the R2 of the whole volume below its picture."""
     if volume in r2.get(name, {}):
         panel.set_xlabel(f"R² {r2[name][volume]:.2f}", fontsize=8, labelpad=2)

@@ -1,4 +1,4 @@
-"""R2 by plane: whether error grows between the imaged planes."""
+"""R2 by plane, to see whether the error grows between the imaged planes."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ FORMAT = "svg"
 
 
 def draw(results: Results) -> Figure | None:
-    """Draw R2 by distance from the imaged plane (above), and by depth (below); a column per declared ratio."""
+    """Draw R2 by distance from the imaged plane (top) and by depth (bottom), one column per planned ratio."""
     evidence, labels = results.evidence, results.labels
     if all(evidence.planes(name) is None for name in evidence.names):
         return None
@@ -60,24 +60,24 @@ def _style(topology: str) -> dict[str, str]:
 
 
 def by_plane(planes: pd.DataFrame, group: pd.Series | np.ndarray) -> pd.Series:
-    """Return R2 of the planes of each group, all volumes together: 1 - their squared error / their variation."""
+    """Return the R2 of each group of planes over all volumes: 1 - squared error / variation."""
     sums = planes.groupby(group)[["squared_error", "variation"]].sum()
     return 1 - sums["squared_error"] / sums["variation"]
 
 
 def _say_missing(panel: Axes, name: str, evidence: Evidence) -> None:
-    """Name a run without results, one below the other."""
+    """Print the name of a run without results, below earlier ones."""
     lines = len(panel.texts)
     panel.text(0.03, 0.04 + 0.09 * lines, f"{name}: no result", transform=panel.transAxes, color=GREY, fontsize=8)
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     labels = results.labels
     return (
         Strong("R² by plane: does error grow between the imaged planes?"),
-        f" ({labels.setting}.) All {labels.test} test volumes together: 1 − their squared error in these planes / the "
-        "targets' squared deviation there from the mean of their volume. Above: by distance from the imaged plane, "
-        "which is 0; below: by position in the volume. Planes that are darker than their volume are easy by this "
-        "measure, because it is enough to predict them dark.",
+        f" ({labels.setting}). R² of a group of planes over all {labels.test} test volumes: 1 − their squared error / "
+        "the squared deviation of their targets from the mean of the volume. Top: by distance from the imaged plane, "
+        "which is at 0; bottom: by position in the volume. Planes darker than the rest of the volume have a high R² by "
+        "this definition, because it is enough to predict them as dark.",
     )

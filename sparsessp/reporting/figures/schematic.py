@@ -1,4 +1,4 @@
-"""A drawing of the networks that were built: levels, channels, planes, rows and columns of what their parts return."""
+"""Schematic of the networks as built: the shape of the feature that each part returns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,14 +17,17 @@ TITLE = "The networks as built"
 FORMAT = "png"
 
 _PLAIN = "#f4f4f4"
-_FILL = {3: "#fbd9bf", 2: "#c6e2f3"}  # by spatial dimensions: the lighter orange and blue of the other figures
+_FILL = {
+    3: "#fbd9bf",
+    2: "#c6e2f3",
+}  # by spatial dimensions; lighter shades of the other figures' colours
 _VIEW, _PREDICTION = "sparse view", "prediction"
 _WIDTH, _HEIGHT = 1.0, 0.52
 _LEFT, _MIDDLE, _RIGHT = 0.0, 1.3, 2.6
 
 
 def draw(results: Results) -> Figure | None:
-    """Draw the four topologies of TGNet with prefix interpolation, a panel each, at the smallest ratio."""
+    """Draw the four topologies of TGNet with prefix interpolation at the smallest ratio, one panel each."""
     if not costs(results)["standard"].any():
         return None
     method, ratio, evidence = "tgnet", min(results.labels.ratios), results.evidence
@@ -70,7 +73,7 @@ def _draw_network(panel: Axes, shapes: dict[str, Sequence[int]]) -> None:
 
 
 def _entering(shapes: dict[str, Sequence[int]], part: str, level: int) -> Sequence[int]:
-    """Shape at the right of a level: the decoder's own; at the bottom that which enters it, after any projection."""
+    """Return the shape on the right of a level: the decoder's feature, or at the bottom the input of the decoder."""
     return shapes.get(f"bridge {level}", shapes[part]) if part == "encoder fusion" else shapes[part]
 
 
@@ -90,11 +93,11 @@ def _arrow(panel: Axes, start: tuple[float, float], end: tuple[float, float]) ->
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     labels = results.labels
     return (
         Strong("The four topologies of TGNet as they were built"),
-        f" ({labels.setting}; r = {min(labels.ratios)}, prefix interpolation): channels × planes × rows × columns of "
-        "what each part returned for one patch, and channels × rows × columns where the planes are folded into "
-        "channels. Bottleneck: what enters the decoder. Drawn from the networks themselves.",
+        f" ({labels.setting}; r = {min(labels.ratios)}, prefix interpolation). Each box is the output of a part for "
+        "one patch: channels × planes × rows × columns, or channels × rows × columns where planes are folded into "
+        "channels. Bottleneck: input of the decoder. The shapes are read from the networks.",
     )

@@ -16,7 +16,7 @@ FORMAT = "svg"
 
 
 def draw(results: Results) -> Figure | None:
-    """Draw a row per structure: TGNet 3-to-2D at each ratio, and the ceiling that noise sets."""
+    """Draw one row per structure: TGNet 3-to-2D at each ratio, and the ceiling set by noise."""
     scores, labels, ceilings = results.scores, results.labels, results.ceilings
     if not scores["experiment"].str.startswith(TGNET).any():
         return None
@@ -52,10 +52,10 @@ def draw(results: Results) -> Figure | None:
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     labels = results.labels
-    ceiling = " Black: what a perfect prediction would reach, because targets are noisy." if results.ceilings else ""
+    ceiling = " Black lines: R² of a perfect prediction, below 1 because of noise." if results.ceilings else ""
     return (
         Strong("R² of every test volume by structure, TGNet 3-to-2D"),
-        f" ({labels.setting}; {labels.test} test volumes). A dot is a volume, a bar their mean.{ceiling}",
+        f" ({labels.setting}; {labels.test} test volumes). Dots: volumes; coloured bars: means.{ceiling}",
     )

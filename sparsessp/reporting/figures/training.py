@@ -1,4 +1,4 @@
-"""Error during training."""
+"""Training and validation error during training."""
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,7 +15,7 @@ FORMAT = "svg"
 
 
 def draw(results: Results) -> Figure | None:
-    """Draw the curves at the smallest ratio, a panel per topology: validation solid, training thin."""
+    """Draw the curves at the smallest ratio, one panel per topology: validation solid, training dotted."""
     found = costs(results)
     if not found["standard"].any():
         return None
@@ -27,7 +27,7 @@ def draw(results: Results) -> Figure | None:
         for name, method in zip(runs["experiment"], runs["method"], strict=True):
             history = results.evidence.history(name)
             if history is None or history["structure"].nunique() > 1:
-                continue  # Multi-Net's twelve trainings are not one curve
+                continue  # Multi-Net consists of twelve trainings
             colour = method_colour(method)
             x = history["iteration"]
             panel.plot(x, history["training_mse"], color=colour, linewidth=1, linestyle=":")
@@ -53,12 +53,12 @@ def draw(results: Results) -> Figure | None:
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     labels = results.labels
     return (
         Strong(f"Error during training at r = {min(labels.ratios)}"),
-        f" ({labels.setting}; prefix interpolation). Solid: mean over the {labels.val} validation volumes, whose "
-        "lowest point chooses the model; dotted: training crops since the previous validation. Crops may hold more "
-        "structure than whole volumes, which are mostly background, so the two lines need not meet. Multi-Net, which "
-        "is twelve trainings, is left out.",
+        f" ({labels.setting}; prefix interpolation). Solid: mean over the {labels.val} validation volumes; the model "
+        "with the lowest value is kept. Dotted: mean over the training crops since the previous validation. Crops can "
+        "contain more structure than whole volumes, which are mostly background, so the two lines need not agree. "
+        "Multi-Net, which consists of twelve trainings, is left out.",
     )

@@ -7,12 +7,12 @@ from sparsessp.reporting.figures.pareto import cost_figure
 from sparsessp.reporting.results import Results
 from sparsessp.reporting.tables.runs import costs
 
-TITLE = "R² per training cost"
+TITLE = "R² against training cost"
 FORMAT = "svg"
 
 
 def draw(results: Results) -> Figure | None:
-    """Draw every run, a panel per ratio."""
+    """Draw every run, one panel per ratio."""
     found = costs(results)
     if found["training_tmacs"].isna().all():
         return None
@@ -20,12 +20,12 @@ def draw(results: Results) -> Figure | None:
 
 
 def caption(results: Results) -> Inline:
-    """Return what a reader must know."""
+    """Return the caption."""
     labels = results.labels
     return (
-        Strong("R² per training cost"),
-        f" ({labels.setting}). Every run at its ratio, mean over {labels.test} test volumes, against the "
-        "multiply-accumulates of all its training steps: crops × MACs of a crop × 3, for the forward and the backward "
-        "pass; counted, not measured. Circled: runs that no other beats in both. Epochs: "
+        Strong("R² against training cost"),
+        f" ({labels.setting}). R² of every run, mean over {labels.test} test volumes, against the multiply-accumulates "
+        "of all its training steps: crops × MACs per crop × 3, for the forward and backward passes; counted, not "
+        "measured. Circled: the Pareto front, runs that no other run beats in both. Epochs: "
         f"{labels.epochs_by_topology}.",
     )

@@ -23,10 +23,10 @@ from sparsessp.reporting.tables.formats import NO_RESULT, SCORE, VERDICTS, symbo
 
 
 def table(results: Results) -> Table:
-    """Return the table of the page."""
+    """Return the table for the page."""
     columns = (
         *map(text_column, ("Claim", "Source", "Verdict")),
-        *map(number_column, ("Effect", "95 % interval", Emphasis("Paper"), "Compared", "Seeds", "p, Holm")),
+        *map(number_column, ("Effect", "95 % interval", Emphasis("Paper"), "Comparisons", "Seeds", "p (Holm)")),
     )
     lines = tuple(Row(_cells(row)) for _, row in results.claims.iterrows())
     caption = _caption(results)
@@ -53,15 +53,15 @@ def _cells(row: pd.Series) -> tuple:
 
 def _caption(results: Results) -> Inline:
     labels = results.labels
-    unlike = ["images of a simulation"] if labels.simulated else []
+    unlike = ["simulated images"] if labels.simulated else []
     unlike += ["a small fraction of the paper's training"] if labels.scale != "paper" else []
     caveat = ""
     if unlike:
-        caveat = f"Verdicts are on these networks: {' and '.join(unlike)} can neither confirm nor refute the paper. "
+        caveat = f"Verdicts apply to these networks only: {' and '.join(unlike)} cannot confirm or refute the paper. "
     return (
         f"({labels.setting}; {labels.test} test volumes). Effect: mean over the comparisons that were run, in R² "
-        "unless stated otherwise, positive where the claim is right, with its 95 % interval; ",
-        Emphasis("the paper's"),
-        f" is the same in its printed numbers. Claims about topologies depend on their epochs: "
+        "unless stated otherwise; positive if the claim holds. ",
+        Emphasis("Paper:"),
+        " the same effect in the paper's scores. Claims about topologies depend on the number of epochs: "
         f"{labels.epochs_by_topology}. {caveat}{RULE}{NO_RESULT}",
     )

@@ -1,11 +1,11 @@
-"""Tables 1 to 5: networks compared at each sparsity ratio, our scores next to the printed ones.
+"""Tables 1 to 5: networks at each sparsity ratio, with our scores and the printed ones.
 
-In the frames nan is a missing run, and ratios are written `ratio2_` (the score R2 is a column itself).
+In the frames, missing runs are nan, and ratios are spelled `ratio2_` because `R2` is a metric.
 """
 
 import pandas as pd
 
-from sparsessp.paper.published import ALL, METRICS, printed_ratios, published, rows
+from sparsessp.paper.published import ALL, PRINTED_METRICS, printed_ratios, published, rows
 from sparsessp.reporting.document.model import Emphasis, Inline, Row, Table, Words, number_column, text_column
 from sparsessp.reporting.labels import DINOV2, Labels
 from sparsessp.reporting.results import Results
@@ -34,21 +34,21 @@ _TITLES = {
     1: "Interpolation: where the missing planes are filled in",
     2: "Projection space between 2D and 3D, on DoDNet",
     3: "Topologies, with prefix interpolation and 3D projection",
-    4: "Longer training of DoDNet, 1x being the usual budget",
+    4: "Longer training of DoDNet (1x: the usual budget)",
     5: "2D backbones of TSNs, with prefix interpolation and 3D projection",
 }
 
 
 def frame(number: int, results: Results) -> pd.DataFrame:
-    """Return one row per network, at each declared ratio that the table shows.
+    """Return one row per network, with columns for each planned ratio of the table.
 
     Args:
         number: The table's number in the paper.
         results: Scores and labels.
 
     Returns:
-        The paper's rows in the paper's order, then those of methods and backbones that it lacks. Columns
-        `ratio2_experiment`, then `ratio2_MSE` (ours), with several seeds `ratio2_MSE_sd`, `ratio2_MSE_paper` etc.
+        The paper's rows in the paper's order, then those of other methods and backbones. Columns `ratio2_experiment`,
+        `ratio2_MSE` (ours), with several seeds `ratio2_MSE_sd`, `ratio2_MSE_paper` etc.
     """
     lines = []
     for network in networks(number, results):
@@ -56,7 +56,7 @@ def frame(number: int, results: Results) -> pd.DataFrame:
         for ratio in shown_ratios(number, results.labels):
             run = network.experiment(ratio)
             line[f"ratio{ratio}_experiment"] = run
-            for metric in METRICS:
+            for metric in PRINTED_METRICS:
                 line |= ours(results, run, metric, f"ratio{ratio}_{metric}")
                 printed = published(network.paper, ratio, metric) if network.paper else float("nan")
                 line[f"ratio{ratio}_{metric}_paper"] = printed
@@ -65,7 +65,7 @@ def frame(number: int, results: Results) -> pd.DataFrame:
 
 
 def ours(results: Results, run: str, metric: str, header: str, group: str = ALL) -> dict[str, object]:
-    """Return our mean under `header`; with several seeds their standard deviation too."""
+    """Return our mean under `header`, and with several seeds their standard deviation."""
     found: dict[str, object] = {header: mean(results.summary, run, metric, group)}
     if results.labels.seeds > 1:
         found[f"{header}{SD}"] = mean(results.summary, run, metric + SD, group)
@@ -73,7 +73,7 @@ def ours(results: Results, run: str, metric: str, header: str, group: str = ALL)
 
 
 def shown_ratios(number: int, labels: Labels) -> list[int]:
-    """Return the declared ratios that a table shows: Tables 4 and 5 only those that the paper prints."""
+    """Return the planned ratios of a table; for Tables 4 and 5 only those that the paper prints."""
     if number not in (4, 5):
         return list(labels.ratios)
     printed = {ratio for row in rows(number) for ratio in printed_ratios(row)}
@@ -81,12 +81,12 @@ def shown_ratios(number: int, labels: Labels) -> list[int]:
 
 
 def table(number: int, frame: pd.DataFrame, results: Results) -> Table:
-    """Return the table of the page, from its frame."""
+    """Return the table for the page."""
     ratios = shown_ratios(number, results.labels)
-    scores = [f"ratio{ratio}_{metric}" for ratio in ratios for metric in METRICS]
+    scores = [f"ratio{ratio}_{metric}" for ratio in ratios for metric in PRINTED_METRICS]
     best = {header: best_of(frame[header], header) for name in scores for header in (name, f"{name}_paper")}
     columns = [text_column(_HEADERS[key]) for key in _KEYS[number]]
-    columns += [number_column(f"r = {ratio}", symbol(metric)) for ratio in ratios for metric in METRICS]
+    columns += [number_column(f"r = {ratio}", symbol(metric)) for ratio in ratios for metric in PRINTED_METRICS]
     lines = []
     for network, (_, values) in zip(networks(number, results), frame.iterrows(), strict=True):
         cells = [*(Words(str(values[key])) for key in _KEYS[number]), *(compared(values, n, best) for n in scores)]
@@ -99,7 +99,7 @@ def table(number: int, frame: pd.DataFrame, results: Results) -> Table:
 
 def _caption(number: int, results: Results, stacked: bool) -> Inline:
     labels = results.labels
-    notes = ["Bold: best of a column.", "★: the paper's best row, by mean R² over its ratios."]
+    notes = ["Bold: best value of the column.", "★: the paper's best row, by mean R² over its ratios."]
     if number in (1, 3):
         notes.append("K: RepMode's largest kernel (paper: 5).")
     if number == 5:
@@ -108,19 +108,19 @@ def _caption(number: int, results: Results, stacked: bool) -> Inline:
 
 
 def caption(labels: Labels, place: str, notes: list[str]) -> Inline:
-    """Return the caption of a table that compares our scores with the paper's; `place` is where these are printed."""
+    """Return the caption of a table that compares our scores with the paper's, which are printed at `place`."""
     if labels.seeds > 1:
         notes = [*notes, f"±: standard deviation over {labels.seeds} seeds."]
     paper = Emphasis("the paper's, on real AllenCell images,")
-    start = f"({labels.setting}). Mean over {labels.test} test volumes; our score first, "
+    start = f"({labels.setting}). Mean over {labels.test} test volumes. Our score is first, "
     return (start, paper, f" {place}. {' '.join(notes)}{NO_RESULT}")
 
 
 def _backbone_notes(labels: Labels) -> list[str]:
     notes = []
     if labels.backbone_divisor > 1:
-        notes.append(f"Scaled down: backbones with 1/{labels.backbone_divisor} of their channels, fewer layers.")
-    notes.append(f"Backbones that start from trained weights: {', '.join(labels.pretrained) or 'none'}.")
+        notes.append(f"Backbones are scaled down: 1/{labels.backbone_divisor} of their channels and fewer layers.")
+    notes.append(f"Backbones with pretrained weights: {', '.join(labels.pretrained) or 'none'}.")
     if labels.backbone(DINOV2) != DINOV2:
-        notes.append("Architecture only: a network of DINOv2's form without DINOv2's weights.")
+        notes.append("Architecture only: DINOv2's architecture without its weights.")
     return notes

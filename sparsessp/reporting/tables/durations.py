@@ -1,4 +1,4 @@
-"""How long the trainings took, where and when."""
+"""Durations of the trainings, and the machine that ran them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,8 +22,8 @@ from sparsessp.reporting.results import Results
 
 
 def circumstances(results: Results, durations: pd.DataFrame) -> Table:
-    """Return where, when and with what the trainings were run."""
-    total = f"{len(durations)} of {len(results.experiments)}, {hours(durations['seconds'].sum())} in all"
+    """Return when and on which machine the trainings ran."""
+    total = f"{len(durations)} of {len(results.experiments)}, {hours(durations['seconds'].sum())} in total"
     lines = [("trainings", total)]
     if len(durations):
         lines.append(("finished", f"from {durations['finished'].min()} to {durations['finished'].max()}"))
@@ -35,9 +35,9 @@ def circumstances(results: Results, durations: pd.DataFrame) -> Table:
 
 
 def training_times(durations: pd.DataFrame, setting: str) -> Block:
-    """Return the time of a training by method (rows) and topology (columns), mean over its runs."""
+    """Return the mean time per training, by method (rows) and topology (columns)."""
     if durations.empty:
-        return Paragraph("No training has left its duration here.")
+        return Paragraph("No training has recorded its duration.")
     lines = []
     for method, rows in durations.groupby("method"):
         by_topology = rows.groupby("topology")["seconds"].mean()
@@ -47,14 +47,14 @@ def training_times(durations: pd.DataFrame, setting: str) -> Block:
     names = (name for name, _ in TOPOLOGIES.values())
     columns = (text_column("Method"), *map(number_column, ("Trainings", *names, "All")))
     caption = (
-        f"(validation included; {setting}). Mean over the runs of a method and topology. All: sum over the trainings "
-        "of a row. Work that was repeated after an interruption is not counted. –: no result."
+        f"({setting}). Mean over the runs of a method and topology, including validation. All: sum over the trainings "
+        "of the row. Work repeated after an interruption is counted once. –: no result."
     )
-    return Table(columns, tuple(lines), "", "Seconds of a training", caption)
+    return Table(columns, tuple(lines), "", "Seconds per training", caption)
 
 
 def hours(seconds: float) -> str:
-    """Return a time for people: `43 s`, `12 min`, `3 h 05 min`."""
+    """Return a readable duration: `43 s`, `12 min`, `3 h 05 min`."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -21,7 +21,7 @@ _VARIANCE, _DIFFERENCE = Format(3), Format(3, signed=True)
 
 
 def table(frame: pd.DataFrame) -> Table:
-    """Return the table of the page; frame from `fingerprint.fingerprint`."""
+    """Return the table for the page, from the frame of `fingerprint.fingerprint`."""
     lines = []
     for row in frame.itertuples():
         numbers = (Number(row.volumes, WHOLE), Number(row.variance, _VARIANCE), PaperNumber(row.published, _VARIANCE))
@@ -29,9 +29,9 @@ def table(frame: pd.DataFrame) -> Table:
         lines.append(Row((Words(GROUP_NAMES[row.structure]), *numbers, Number(row.difference, _DIFFERENCE), within)))
     headers = map(number_column, ("Test volumes", "Variance", "The paper's", "Difference"))
     caption = (
-        "The paper's is MSE / (1 - R²) in its Table 7, the same for all its runs. "
-        f"Tolerance of the difference: {TOLERANCE}."
+        "The paper's variance is MSE / (1 - R²) in its Table 7, which is the same for all its runs. Tolerance of the "
+        f"difference: {TOLERANCE}."
     )
-    title = "Variance of the test targets, after z-score and zoom."
+    title = "Variance of the test targets after z-scoring and zooming."
     columns = (text_column("Structure"), *headers, text_column("Within tolerance"))
     return Table(columns, tuple(lines), "fingerprint", title, caption)

@@ -1,4 +1,4 @@
-"""How names and numbers are printed in tables and CSV files."""
+"""Formats of names and numbers in tables and CSV files."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ GROUP_NAMES = {
     STRUCTURE_MEAN: "Mean of structures",
     DELTA_IMP: "ΔImp (%)",
 }
-# A symbol before the word, so that a column of verdicts can be read at a glance.
+# Symbols before the words, so that a column of verdicts can be read at a glance.
 VERDICTS = {"supported": "✓", "contradicted": "✗", "undecided": "~", "not run": DASH}
 SCORE = Format(4)
 PAPER_SCORE = Format(4, bare=True)  # as the paper prints scores: twelve columns just fit a page
@@ -24,17 +24,17 @@ NO_RESULT = f" {DASH}: no result."
 
 
 def symbol(metric: str) -> str:
-    """Return a metric as it is written."""
+    """Return the symbol of a metric."""
     return metric.replace("R2", "R²")
 
 
 def decimals(header: str) -> int:
-    """Return the decimals of a column or group: percentages have two, scores four as in the paper."""
+    """Return the decimals of a column or group: two for percentages, four for scores, as in the paper."""
     return 2 if header.startswith(DELTA_IMP) else 4
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """Return the frame as CSV: the same results give the same bytes; a missing number is an empty cell."""
+    """Return the frame as CSV, the same bytes for the same results; missing values are empty."""
     texts = frame.copy()
     for header in frame.select_dtypes("float").columns:
         places = decimals(header)
@@ -43,7 +43,7 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 
 def best_of(column: pd.Series, header: str) -> float:
-    """Return the best value as printed, so that ties in print are ties here; nan unless two compete."""
+    """Return the best value after rounding, so that ties in print are ties; nan with fewer than two values."""
     values = [round(value, decimals(header)) for value in column.dropna()]
     if len(values) < 2:
         return float("nan")
@@ -52,12 +52,12 @@ def best_of(column: pd.Series, header: str) -> float:
 
 
 def compared(values: pd.Series, name: str, best: Mapping[str, float]) -> Number:
-    """Return the cell of our score and the paper's.
+    """Return the table cell with our score and the paper's.
 
     Args:
         values: Row of a frame with the columns `name` and `name_paper`.
         name: Column of our score.
-        best: Best value of either column.
+        best: Best value of each column.
     """
     places = decimals(name)
     ours, paper = values[name], values[f"{name}_paper"]

@@ -1,4 +1,4 @@
-"""Scores of TGNet 3-to-2D by structure that separate shape from brightness, and noise from failure."""
+"""Further scores of TGNet 3-to-2D by structure: share of the ceiling, correlation, and R2 after an affine map."""
 
 import pandas as pd
 
@@ -16,11 +16,11 @@ def frame(results: Results, references: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         results: Scores and ratios.
-        references: From `references.frame`; gives the ceilings.
+        references: From `references.frame`, which holds the ceilings.
 
     Returns:
-        Columns `ratio2_R2`, `ratio2_R2_of_ceiling` (share of what noise leaves possible, if that is known),
-        `ratio2_pearson`, `ratio2_r2_affine` and so on.
+        Columns `ratio2_R2`, `ratio2_R2_of_ceiling` (share of the ceiling, if that is known), `ratio2_pearson`,
+        `ratio2_r2_affine` and so on.
     """
     found = references[["structure"]].copy()
     for ratio in results.labels.ratios:
@@ -46,7 +46,9 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
     labels = results.labels
     caption = (
         f"({labels.setting}). Mean over the test volumes of each structure; All: over all {labels.test}. Of ceiling: "
-        "R² / R² of a perfect prediction, since the targets are noisy. r: Pearson's correlation. Affine R²: R² after "
-        f"the best scale and offset of each volume, which forgives wrong brightness and contrast.{NO_RESULT}"
+        "R² divided by R² of a perfect prediction, which is below 1 because the targets are noisy. r: Pearson's "
+        "correlation. Affine R²: R² after the best scale and offset of each volume, which corrects brightness and "
+        f"contrast.{NO_RESULT}"
     )
-    return Table(tuple(columns), tuple(lines), "further_scores", "Other scores of TGNet 3-to-2D by structure", caption)
+    title = "Further scores of TGNet 3-to-2D by structure"
+    return Table(tuple(columns), tuple(lines), "further_scores", title, caption)

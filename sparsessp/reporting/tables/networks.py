@@ -1,4 +1,4 @@
-"""Which networks are the rows of Tables 1 to 5: the paper's, then methods and backbones that the paper lacks."""
+"""The networks in the rows of Tables 1 to 5: the paper's, then methods and backbones that are not in the paper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ class Network:
     """One row.
 
     Attributes:
-        names: Columns that name it.
-        settings: Its run; the ratio is arbitrary.
-        paper: The paper's row, None if there is none.
+        names: Columns that identify it.
+        settings: Settings of its run, at an arbitrary ratio.
+        paper: The paper's row, or None.
         winner: Whether it is the paper's best row.
     """
 
@@ -48,7 +48,7 @@ def networks(table: int, results: Results) -> list[Network]:
 
 
 def added(results: Results) -> list[ExperimentSettings]:
-    """Return the declared networks whose method or backbone is not in the paper, each once."""
+    """Return the planned networks whose method or backbone is not in the paper, each once."""
     printed = [row.settings(printed_ratios(row)[0]) for table in (3, 5, 7) for row in rows(table)]
     methods, backbones = ({getattr(item, key) for item in printed} | {NATIVE} for key in ("method", "backbone"))
     found = {}
@@ -60,12 +60,12 @@ def added(results: Results) -> list[ExperimentSettings]:
 
 
 def in_paper(backbone: str) -> bool:
-    """Whether the paper has this backbone."""
+    """Return whether the paper uses this backbone."""
     return backbone in {NATIVE, *(row.settings(2).backbone for row in rows(5))}
 
 
 def _belonging(table: int, candidates: Sequence[ExperimentSettings]) -> list[ExperimentSettings]:
-    """Those that vary what the table varies, and have the usual value elsewhere."""
+    """Return the candidates that vary only what the table varies."""
     usual = [item for item in candidates if item.projection == "3d" and item.budget_percent == 100]
     if table == 1:
         varied = {item.method for item in usual if item.interpolation != "prefix"}
@@ -77,7 +77,7 @@ def _belonging(table: int, candidates: Sequence[ExperimentSettings]) -> list[Exp
 
 
 def paper_names(row: PublishedRow, labels: Labels) -> dict[str, object]:
-    """Return the columns that name a row of the paper."""
+    """Return the columns that identify a row of the paper."""
     found: dict[str, object] = {
         "approach": labels.approach(row.approach),
         "topology": row.topology,

@@ -1,4 +1,4 @@
-"""R2 by structure of the reference predictions and of TGNet 3-to-2D, and the ceiling that noise sets."""
+"""R2 by structure of the reference predictions and of TGNet 3-to-2D, and the ceiling set by noise."""
 
 import pandas as pd
 
@@ -23,8 +23,8 @@ def frame(results: Results) -> pd.DataFrame:
     """Return one row per structure, `all` and `structure_mean`.
 
     Returns:
-        Columns `z_profile_R2`, `linear_ratio2_R2`, `tgnet_ratio2_R2` and so on; with ceilings also `ceiling_R2`,
-        where the test volumes' mix of structures weighs the ceiling of `all`.
+        Columns `z_profile_R2`, `linear_ratio2_R2`, `tgnet_ratio2_R2` and so on; with ceilings also `ceiling_R2`. The
+        ceiling of `all` is the mean over test volumes.
     """
     groups = [*KEYS, ALL, STRUCTURE_MEAN]
     found = pd.DataFrame({"structure": groups})
@@ -55,14 +55,13 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
     ceiling = f" {_ceiling(labels)}" if "ceiling_R2" in frame else ""
     title = "R² by structure of TGNet 3-to-2D and of two reference predictions"
     caption = (
-        f"({labels.setting}). z-profile: each structure's mean training volume along z, which never looks at the "
-        "image. Linear regression: per voxel, on the same sparse brightfield. Mean over the test volumes of each "
-        "structure; "
-        f"All: over all {labels.test}.{ceiling} This table is not in the paper.{NO_RESULT}"
+        f"({labels.setting}). z-profile: the mean profile along z of each structure's training volumes, which ignores "
+        "the image. Linear regression: per voxel, on the same sparse brightfield planes. Mean over the test volumes of "
+        f"each structure; All: over all {labels.test}.{ceiling} This table is not in the paper.{NO_RESULT}"
     )
     return Table(tuple(columns), tuple(lines), "references", title, caption)
 
 
 def _ceiling(labels: Labels) -> str:
     known = "known from the simulation" if labels.simulated else "estimated from the variance of the prepared targets"
-    return f"Ceiling: R² of a perfect prediction, since the targets are noisy; {known}."
+    return f"Ceiling: R² of a perfect prediction, which is below 1 because the targets are noisy; {known}."

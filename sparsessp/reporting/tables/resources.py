@@ -1,4 +1,4 @@
-"""Table 6: what a network costs, counted at the paper's size and measured at this scale."""
+"""Table 6: costs of the networks, counted at the paper's size and measured at this scale."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ _THREE_DIGITS = Format(digits=3)
 
 
 def read_profile(path: Path | None) -> pd.DataFrame:
-    """Return what the profile stage found, one row per network, by its experiment; without a file no rows.
+    """Return the results of the profile stage, one row per network, by its experiment; no rows without a file.
 
     Raises:
         SparseSSPError: The file is not such a table.
@@ -62,12 +62,12 @@ def table6(profile: pd.DataFrame) -> pd.DataFrame:
 
 
 def timings(profile: pd.DataFrame, labels: Labels) -> pd.DataFrame:
-    """Return time and memory of an iteration at this run's scale.
+    """Return time and memory per iteration at the scale of this run.
 
     Returns:
         The paper's rows in the paper's order; nan for a network without a profile. Columns
         `infer_s_per_iter` and `infer_s_per_iter_paper`, each followed by `..._over_3d`, its ratio to the 3D
-        row of the same method; so for each of `MEASURED_COLUMNS`, then `CONDITION_COLUMNS`.
+        row of the same method; the same for each of `MEASURED_COLUMNS`; then `CONDITION_COLUMNS`.
     """
     frame = _rows()
     found = profile.reindex(frame["experiment"]).reset_index()
@@ -78,7 +78,7 @@ def timings(profile: pd.DataFrame, labels: Labels) -> pd.DataFrame:
 
 
 def counted_table(frame: pd.DataFrame) -> Table:
-    """Return Table 6 as far as it is counted; frame from `table6`."""
+    """Return the counted part of Table 6, from the frame of `table6`."""
     columns = [text_column("Approach"), text_column("Topology")]
     columns += [number_column("GMACs", name) for name in _COUNTS.values()]
     columns += [number_column("÷ 3D", name) for name in _COUNTS.values()]
@@ -92,22 +92,22 @@ def counted_table(frame: pd.DataFrame) -> Table:
     title = "Table 6. Resources: multiply-accumulates (MACs) of one patch of 32 × 128 × 128 voxels, and parameters."
     caption = (
         "Counted, not measured, on networks of the paper's size (r = 2, prefix interpolation, RepMode K = 5), whatever "
-        "the scale and data of this run. All: every convolution, linear layer and matrix product. By type: torch's own "
-        "layer types alone, as the tool thop counts, which misses kernels computed inside the network (RepMode's). ",
+        "the scale and data of this run. All: every convolution, linear layer and matrix product. By type: only the "
+        "layer types of torch, as counted by the tool thop, which misses kernels computed by the network (RepMode). ",
         Emphasis("Paper:"),
-        " as printed. ÷ 3D: ratio to the 3D row of the same method. For DoDNet the paper's numbers are close to ours, "
-        "and its 3D row is thop's count; those of RepMode and TSNs match none of our counts. TSNs have ResNet18 as 2D "
-        "encoder, as in Table 5. Time and memory are on ",
+        " as printed. ÷ 3D: ratio to the 3D row of the same method. For DoDNet, the printed values are close to ours, "
+        "and the one of 3D is thop's count; for RepMode and TSNs, they match neither count. The 2D encoder of TSNs is "
+        "ResNet18, as in Table 5. Time and memory are on ",
         Link("a separate page", "timings"),
-        ", which is not in git because they differ between machines: ",
+        ", which is not in git because they differ between machines; ",
         Code("dvc repro"),
-        " writes it on yours. –: no result.",
+        " writes it. –: no result.",
     )
     return Table(tuple(columns), tuple(lines), "table6", title, caption)
 
 
 def measured_table(frame: pd.DataFrame, labels: Labels) -> Table:
-    """Return time and memory of an iteration; frame from `timings`."""
+    """Return the table of time and memory, from the frame of `timings`."""
     columns = [text_column("Approach"), text_column("Topology")]
     for metric in MEASURED_COLUMNS:
         columns += [number_column(*_MEASURED[metric]), number_column("÷ 3D")]
@@ -120,12 +120,12 @@ def measured_table(frame: pd.DataFrame, labels: Labels) -> Table:
                 cells.append(Number(row[metric + end], _THREE_DIGITS, paper=paper, compared=True))
         lines.append(Row(tuple(cells)))
     caption = (
-        f"(scale {labels.scale}). Ours first, ",
+        f"(scale {labels.scale}). Our value is first, ",
         Emphasis("the paper's, on an RTX 3090,"),
-        " below it. ÷ 3D: ratio to the 3D row of the same method. Training speed: more is better. –: no result. ",
+        " below it. ÷ 3D: ratio to the 3D row of the same method. Training speed: higher is better. –: no result. ",
         Link("CSV", "timings.csv"),
     )
-    title = "Time and memory of an iteration, r = 2, prefix interpolation"
+    title = "Time and memory per iteration, r = 2, prefix interpolation"
     return Table(tuple(columns), tuple(lines), "", title, caption, stacked=True)
 
 
@@ -141,7 +141,7 @@ def _printed(metric: str) -> list[float]:
 
 
 def _with_ratios(frame: pd.DataFrame) -> pd.DataFrame:
-    """Put beside each number its ratio to that of the same method in 3D."""
+    """Add after each column its ratio to the value of the same method in 3D."""
     dense = frame[frame["topology"] == "3D"].set_index("approach")
     parts = [frame[["approach", "topology", "experiment"]]]
     for name in frame.columns[3:]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from sparsessp.config import RATIOS
-from sparsessp.paper.published import ALL, METRICS, STRUCTURE_MEAN
+from sparsessp.paper.published import ALL, PRINTED_METRICS, STRUCTURE_MEAN
 from sparsessp.reporting.document.model import WHOLE, Code, Number, Row, Table, Words, number_column, text_column
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.results import Results
@@ -16,15 +16,15 @@ from sparsessp.reporting.tables.formats import SCORE, symbol
 from sparsessp.reporting.tables.networks import networks
 from sparsessp.schema import EXTRA_METRICS
 
-_HEADERS = (*METRICS, "r", "affine R²", "R², structures", "GMACs", "Parameters", "Training TMACs")
+_HEADERS = (*PRINTED_METRICS, "r", "affine R²", "R², structures", "GMACs", "Parameters", "Training TMACs")
 
 
 def costs(results: Results) -> pd.DataFrame:
-    """Return score and cost of every declared run whose network is known.
+    """Return the score and cost of every planned run whose network is known.
 
     Returns:
         Columns `experiment`, `method`, `topology`, `ratio`, `standard` (a network of Table 3, at any ratio), `R2`,
-        `gmacs` of one patch, `parameters` of all its networks, `training_tmacs` of its whole training.
+        `gmacs` of one patch, `parameters` of all networks of the run, `training_tmacs` of the whole training.
     """
     standard = {network.experiment(ratio) for network in networks(3, results) for ratio in RATIOS}
     lines = []
@@ -49,9 +49,10 @@ def costs(results: Results) -> pd.DataFrame:
 
 
 def _training_tmacs(facts: Mapping[str, Any], experiment: Mapping[str, Any], labels: Labels) -> float:
-    """Multiply-accumulates of all training steps, in 10^12: forward, and twice as many backward; nan without a budget.
+    """Return the multiply-accumulates of all training steps, in 10^12; nan without a budget.
 
-    MACs are counted on a patch and taken to be proportional to its voxels, which holds for convolutions.
+    A backward pass counts twice as much as a forward pass. MACs are counted for a patch and scaled by the number of
+    voxels, which is exact for convolutions.
     """
     if experiment.get("iterations"):
         crops = experiment["iterations"] * labels.batch
@@ -63,16 +64,16 @@ def _training_tmacs(facts: Mapping[str, Any], experiment: Mapping[str, Any], lab
 
 
 def frame(results: Results) -> pd.DataFrame:
-    """Return every run that has scores, reference predictions too.
+    """Return every run that has scores, including reference predictions.
 
     Returns:
         Columns `experiment`; the paper's metrics, `pearson` and `r2_affine`, mean over test volumes;
-        `structure_mean_R2`; `gmacs` of one patch and `parameters` of the run's network,
-        `training_tmacs` of its whole training.
+        `structure_mean_R2`; `gmacs` of one patch, `parameters` of the run's networks, `training_tmacs` of the whole
+        training.
     """
     runs = results.runs
     found = pd.DataFrame({"experiment": list(runs.index)})
-    for metric in (*METRICS, *EXTRA_METRICS):
+    for metric in (*PRINTED_METRICS, *EXTRA_METRICS):
         found[metric] = [mean(runs, name, metric, ALL) for name in runs.index]
     found["structure_mean_R2"] = [mean(runs, name, "R2", STRUCTURE_MEAN) for name in runs.index]
     known = costs(results).set_index("experiment").reindex(found["experiment"]).reset_index()
@@ -82,8 +83,8 @@ def frame(results: Results) -> pd.DataFrame:
 
 
 def table(frame: pd.DataFrame, results: Results) -> Table:
-    """Return the table of the page."""
-    scores = [*METRICS, *EXTRA_METRICS, "structure_mean_R2", "gmacs"]
+    """Return the table for the page."""
+    scores = [*PRINTED_METRICS, *EXTRA_METRICS, "structure_mean_R2", "gmacs"]
     lines = [
         Row(
             (
@@ -98,8 +99,8 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
     columns = (text_column("Run"), *(number_column(symbol(header)) for header in _HEADERS))
     labels = results.labels
     caption = (
-        f"({labels.setting}). Mean over {labels.test} test volumes; structures: mean over structures; affine R² and r "
-        "as above; GMACs of one patch and parameters of the network as built at this scale. Training TMACs: 10¹² "
-        "multiply-accumulates of all training steps, forward and backward, counted, not measured."
+        f"({labels.setting}). Mean over {labels.test} test volumes; R², structures: mean over structures. r and affine "
+        "R²: as in the further scores. GMACs of one patch, and parameters, of the network as built at this scale. "
+        "Training TMACs: 10¹² multiply-accumulates of all training steps, forward and backward; counted, not measured."
     )
     return Table(columns, tuple(lines), "runs", "Every run", caption)

@@ -1,8 +1,8 @@
-"""Table 7: dense Multi-Net against sparse TGNet 3-to-2D, by structure."""
+"""Table 7: the baseline, dense Multi-Net, and sparse TGNet 3-to-2D, by structure."""
 
 import pandas as pd
 
-from sparsessp.paper.published import ALL, DELTA_IMP, METRICS, STRUCTURE_MEAN, printed_ratios, published, rows
+from sparsessp.paper.published import ALL, DELTA_IMP, PRINTED_METRICS, STRUCTURE_MEAN, printed_ratios, published, rows
 from sparsessp.reporting.document.model import Row, Table, Words, number_column, text_column
 from sparsessp.reporting.results import Results
 from sparsessp.reporting.tables.comparisons import caption, ours
@@ -14,7 +14,7 @@ GROUPS = (*KEYS, ALL, STRUCTURE_MEAN, DELTA_IMP)
 
 
 def frame(results: Results) -> pd.DataFrame:
-    """Return dense Multi-Net, then TGNet 3-to-2D at each declared ratio.
+    """Return dense Multi-Net, then TGNet 3-to-2D at each planned ratio.
 
     Returns:
         One row per run. Columns `experiment`, `ratio`, then `actin_filament_MSE` (ours),
@@ -28,7 +28,7 @@ def frame(results: Results) -> pd.DataFrame:
         run = row.experiment(ratio)
         line: dict[str, object] = {**paper_names(row, results.labels), "experiment": run, "ratio": ratio}
         for group in GROUPS:
-            for metric in METRICS:
+            for metric in PRINTED_METRICS:
                 line |= ours(results, run, metric, f"{group}_{metric}", group)
                 line[f"{group}_{metric}_paper"] = published(row, ratio, metric, group)
         lines.append(line)
@@ -36,7 +36,7 @@ def frame(results: Results) -> pd.DataFrame:
 
 
 def table(frame: pd.DataFrame, results: Results) -> Table:
-    """Return the table turned round, one row per structure: the paper's 42 columns would not fit a page."""
+    """Return the transposed table, one row per structure, because the paper's 42 columns would not fit a page."""
     metrics = ("R2", "MSE", "MAE")
     runs = [values for _, values in frame.iterrows()]
     columns = [text_column("Structure")]
@@ -49,13 +49,13 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
         cells = [compared(run, name, best) for run in runs for name in names]
         lines.append(Row((Words(GROUP_NAMES[group]), *cells)))
     notes = [
-        "Bold: best run of a row.",
-        "All: mean over test volumes, the paper's figure.",
-        "ΔImp: improvement of All over Multi-Net at r = 1.",
+        "Bold: best run of the row.",
+        "All: mean over test volumes, as in the paper.",
+        "ΔImp: improvement of All over the baseline, Multi-Net at r = 1.",
         "The paper's mean of structures is computed from its printed values.",
     ]
     if 4 in results.labels.ratios:
-        notes.append("Its Tight Junction R² at r = 4 is as printed; its MSE there implies about .31.")
-    title = "Table 7. Structures: dense Multi-Net against sparse TGNet 3-to-2D"
+        notes.append("The paper's Tight Junction R² at r = 4 is shown as printed; the MSE implies about .31.")
+    title = "Table 7. Structures: dense Multi-Net and sparse TGNet 3-to-2D"
     text = caption(results.labels, "below it", notes)
     return Table(tuple(columns), tuple(lines), "table7", title, text, stacked=True)

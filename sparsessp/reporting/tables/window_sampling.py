@@ -1,4 +1,4 @@
-"""What the released code's sampling inside each window would have added to the scores."""
+"""Scores with the released code's sampling inside each window."""
 
 import pandas as pd
 
@@ -10,11 +10,11 @@ _PLANES = Format(1)
 
 
 def frame(results: Results) -> pd.DataFrame:
-    """Return one row per run that was scored so, in means over test volumes.
+    """Return one row per run that was also scored with this sampling; means over test volumes.
 
     Returns:
-        `experiment`; `imaged` and `read`, planes of a test volume that the view has and that the windows would have
-        read; `R2`, `R2_window_sampling` and their `difference`.
+        `experiment`; `imaged`, the planes of the view; `read`, the planes that the windows read; `R2`,
+        `R2_window_sampling` and their `difference`.
     """
     lines = []
     for name in results.evidence.names:
@@ -27,7 +27,7 @@ def frame(results: Results) -> pd.DataFrame:
 
 
 def table(frame: pd.DataFrame) -> Table:
-    """Return the table of the page."""
+    """Return the table for the page."""
     headers = ("Planes imaged", "Planes read", "R²", "R², window-wise", "Difference")
     lines = []
     for row in frame.itertuples():
@@ -35,10 +35,10 @@ def table(frame: pd.DataFrame) -> Table:
         planes = (Number(row.imaged, _PLANES), Number(row.read, _PLANES))
         lines.append(Row((Words(Code(row.experiment)), *planes, *scores)))
     caption = (
-        "The released code drops planes window by window. A last window that is moved back to fit starts between "
-        "imaged planes and reads others, which a microscope would not have taken. Mean over test volumes: planes that "
-        "the view has, planes that those windows would have read, R² with each. No other number of this report is "
-        f"sampled so.{NO_RESULT}"
+        "The released code samples planes inside each window. The last window is moved back to fit, so it can start "
+        "between two imaged planes and read planes that the microscope would not have taken. Means over test volumes: "
+        "planes that were imaged, planes that such windows read, and R² with each sampling. No other score in this "
+        f"report uses this sampling.{NO_RESULT}"
     )
-    title = "What sampling inside each window would have added."
+    title = "Effect of sampling inside each window."
     return Table((text_column("Run"), *map(number_column, headers)), tuple(lines), "window_sampling", title, caption)
