@@ -157,7 +157,7 @@ def test_catalogue_names_the_fault(tmp_path, keys, value, said):
     [
         (None, "cannot be read"),
         ("seed: [1", "not valid YAML"),
-        ("7", "holds 7"),
+        ("7", "contains 7"),
         ("seed: 1", "'voxel_um' is missing"),
     ],
 )
