@@ -1,4 +1,4 @@
-"""The claims: effects computed by hand, intervals that cover the truth, verdicts that follow their rules."""
+"""The claims: effects computed by hand, coverage of the intervals, and verdicts."""
 
 import itertools
 
@@ -23,7 +23,7 @@ PREFIX, PROJECTION, COST = (
 
 
 def frame(runs, structures=None):
-    """Scores of runs given as name -> R2 of each volume."""
+    """Return the scores of runs, given as name -> R2 of each volume."""
     parts = []
     for name, r2 in runs.items():
         volumes = [f"v{i:02d}" for i in range(len(r2))]
@@ -114,7 +114,7 @@ def simulated(seed, units, seeds, per_structure=2, training=0.03, between=0.0, t
 
 
 def resampled_volumes(better, worse):
-    """The way before training's variance was considered: a plain bootstrap of volumes, with its spread corrected."""
+    """Return intervals without the variance of training: a plain bootstrap of volumes with corrected spread."""
     gains = (better - worse).to_numpy().mean(axis=0)
     n = len(gains)
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=500) - 1
@@ -137,7 +137,7 @@ def draws_of(way, scores, units, seeds):
 
 
 def coverage(way, units, seeds=1, trials=200, **more):
-    """Share of simulated data sets whose 95 % interval holds the true gain."""
+    """Return the share of simulated datasets whose 95 % interval contains the true gain."""
     hits = []
     for trial in range(trials):
         scores, truth = simulated(trial, units, seeds, **more)
@@ -166,7 +166,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(way, units, seeds, mo
 
 @pytest.mark.parametrize(("units", "most"), [(1, 0.6), (4, 0.8), (8, 0.9)])
 def test_volumes_alone_do_not_cover_the_truth(units, most):
-    """The contrast: what intervals were before they allowed for the variance of training."""
+    """Intervals that ignore the variance of training cover the truth too rarely."""
     assert coverage("volumes", units, per_structure=8, trials=100) < most
 
 

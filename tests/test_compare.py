@@ -1,4 +1,4 @@
-"""Two reports compared: changes found, noise told from change, folders and git revisions."""
+"""Comparison of two reports: changes, noise, folders and git revisions."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The figures: what they compute, that gaps are named, and that the same results give the same bytes."""
+"""The figures: what they compute, missing results, and the same bytes for the same results."""
 
 import io
 import json
@@ -32,7 +32,7 @@ RUNS = ("repmode-3d-prefix-r1", "tgnet-3to2d-prefix-r1", "tgnet-3to2d-prefix-r2"
 
 
 def put(results, volumes=VOLUMES):
-    """Every file that the figures read, of some runs and of the linear baseline."""
+    """Write every file that the figures read, for some runs and the linear regression."""
     rng = np.random.default_rng(0)
     targets = {volume: rng.standard_normal((6, 16, 20)) for volume in volumes}
     for ratio in (1, 2):

@@ -1,4 +1,4 @@
-"""reports/index.html: one file that needs no other, whose links lead somewhere."""
+"""reports/index.html: a self-contained page whose links all work."""
 
 import json
 import re
@@ -128,7 +128,7 @@ def test_no_writer_drops_a_cell(rows, stacked):
 
 
 def expected(cell):
-    """What must be read in a cell."""
+    """Return the text expected in a table cell."""
     match cell:
         case Words():
             return [cell.text.text]
@@ -191,7 +191,7 @@ def browse(text, folder):
 
 @pytest.fixture
 def server():
-    """A server on this machine, and the paths that it was asked for."""
+    """Yield a local server and the list of requested paths."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""reports/tables/*.tex: the page's tables in LaTeX that booktabs can set."""
+"""reports/tables/*.tex: the tables of the page as valid LaTeX with booktabs."""
 
 import re
 
@@ -18,7 +18,7 @@ KNOWN = set(
 
 
 def check(text):
-    """Fail on what LaTeX would stumble over; return the captions and the number of rows."""
+    """Fail on what LaTeX would reject; return the captions and the number of rows."""
     assert text.isascii()
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
     assert set(re.findall(r"\\([A-Za-z]+)", body)) <= KNOWN

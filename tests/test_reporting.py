@@ -1,4 +1,4 @@
-"""The report: the paper's rows as runs, the tables' numbers, and a page that hides no gap."""
+"""The report: the paper's rows as runs, the numbers in the tables, and missing results."""
 
 import csv
 import io
@@ -68,7 +68,7 @@ def labels(*ratios, **changes):
 
 
 def put(results, name, r2, volumes=VOLUMES):
-    """Scores of one run; `r2` one number per volume, the others follow from it."""
+    """Write the scores of one run; the other metrics follow from `r2`, one number per volume."""
     r2 = np.broadcast_to(np.asarray(r2, float), len(volumes))
     lines = [
         f"{v},{s},{1 - x:.6f},{(1 - x) / 2:.6f},{x:.6f},{abs(x) ** 0.5:.6f},{abs(x):.6f}"
@@ -80,14 +80,14 @@ def put(results, name, r2, volumes=VOLUMES):
 
 
 def plan(*ratios):
-    """Every run that the paper's tables show at these ratios."""
+    """Return every run of the paper's tables at these ratios."""
     every = [rows(7)[0].settings(1)]
     every += [row.settings(ratio) for ratio in ratios for table in (1, 2, 3) for row in rows(table)]
     return {settings.name: settings.model_dump() for settings in every}
 
 
 def declare(*names, **more):
-    """Experiments of these names."""
+    """Return experiments with these names."""
     found = {}
     for name in names:
         method, topology, interpolation, *rest = name.split("-")
@@ -124,7 +124,7 @@ def section(text, title):
 
 
 def line(text, *starts):
-    """The one Markdown row that begins with these cells, as cells."""
+    """Return the only Markdown row that starts with these table cells, split into cells."""
     found = [row for row in text.splitlines() if row.startswith("| " + " | ".join(starts) + " |")]
     assert len(found) == 1, found
     return [cell.strip() for cell in found[0].strip("|").split("|")]

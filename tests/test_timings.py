@@ -1,4 +1,4 @@
-"""What depends on the machine stands on a page of its own, and says where the results come from."""
+"""The page of timings: everything that depends on the machine, and nothing else depends on it."""
 
 import json
 

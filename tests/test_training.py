@@ -1,4 +1,4 @@
-"""Training is reproducible, resumable bit for bit, and stops at a loss that is no number."""
+"""Training is reproducible, resumes bit for bit, and stops when the loss diverges."""
 
 import numpy as np
 import pandas as pd
