@@ -269,6 +269,14 @@ def test_too_little_disk_is_told_before_the_first_byte(lab):
     assert lab.asked() == [] and not lab.out.exists() and lab.left(lab.scratch) == []
 
 
+@pytest.mark.parametrize(("conduct", "resumable"), (({}, True), ({"ranges": False}, False), ({"etag": False}, False)))
+def test_an_archive_that_cannot_be_resumed_is_named_before_the_download(lab, capsys, conduct, resumable):
+    for key, value in conduct.items():
+        setattr(lab.server.conduct("fibrillarin.tar.gz"), key, value)
+    lab.acquire(("nucleolus",), progress=True)
+    assert ("cannot be resumed: fibrillarin.tar.gz; after" in capsys.readouterr().out) is not resumable
+
+
 def test_downloaded_archives_can_be_kept(lab):
     lab.acquire(("nucleolus",), keep_raw=True)
     assert lab.left(lab.scratch / "archives") == ["fibrillarin.tar.gz"]

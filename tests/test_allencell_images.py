@@ -245,6 +245,20 @@ def test_what_no_tile_covers_is_not_read_as_black(tmp_path, tiles, said):
     assert said in refused(tmp_path / "image.czi")
 
 
+@pytest.mark.parametrize("size", (0, 100, 2 * 24 * 32 - 2))
+def test_a_tile_with_too_few_bytes_is_not_filled_up(tmp_path, size):
+    path = tmp_path / "image.czi"
+    write_tiles(path, planes(z=3))
+    content = bytearray(path.read_bytes())
+    start = -1
+    for _ in range(9):  # the ninth tile is plane 2 of channel 1
+        start = content.index(b"ZISRAWSUBBLOCK\0", start + 1)
+    content[start + 40 : start + 48] = size.to_bytes(8, "little")
+    path.write_bytes(content)
+    assert "plane 2 of channel 1 is missing: a tile has fewer bytes" in refused(path)
+    assert np.array_equal(read_image(path, (0,), "row 7").voxels, VOXELS[:1])
+
+
 # Voxel sizes.
 
 UNITS = {

@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         if conduct.corrupt:
             middle = len(content) // 2
             content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-        start, status, headers = 0, 200, {"Accept-Ranges": "bytes"}
+        start, status, headers = 0, 200, {"Accept-Ranges": "bytes"} if conduct.ranges else {}
         headers |= {"ETag": etag} if conduct.etag else {}
         headers |= {"Last-Modified": conduct.modified} if conduct.modified else {}
         if conduct.compress and "gzip" in self.headers.get("Accept-Encoding", ""):

@@ -1,9 +1,10 @@
-"""The AllenCell label-free collection: from its archives to prepared volumes and their manifest.
+"""The AllenCell label-free collection, from its archives to prepared volumes and their manifest.
 
 * `catalogue`, `settings`: where the data are, and the user's choices.
-* `sources`, `download`, `lock`: fetching archives and verifying their checksums.
+* `sources`, `download`, `partial_file`, `http_answers`, `lock`: downloading archives and verifying their checksums.
 * `lists`: which channels of which images are needed.
-* `archive`, `images`: reading archives and microscope images.
+* `archive`: reading archives.
+* `images`, `czi_files`, `czi_directory`, `tiff_files`, `recording`, `voxel_size`: reading microscope images.
 * `preparation`, `conversion`, `store`: from an image to a prepared volume, kept for later runs.
 * `collecting`, `dataset`: whole archives, and the whole collection.
 * `fingerprint`: a check of the prepared volumes against the paper.

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from sparsessp.data.allencell.czi_directory import incomplete_tiles
 from sparsessp.data.allencell.recording import Recording, absent, check_axes, check_size
 from sparsessp.data.allencell.voxel_size import Edges, edge_um
 from sparsessp.errors import SparseSSPError
@@ -21,7 +22,7 @@ def read_czi(path: Path, channels: Sequence[int], source: str) -> Recording:
         raise SparseSSPError(f"{source}: reading CZI files needs pylibCZIrw: pip install pylibCZIrw") from None
     try:
         with czi.open_czi(str(path)) as file:
-            return Recording(_read_voxels(file, channels, source), _edges(file.raw_metadata, source))
+            return Recording(_read_voxels(file, path, channels, source), _edges(file.raw_metadata, source))
     except (SparseSSPError, MemoryError):
         raise
     except Exception as error:  # a broken file makes libCZI and its wrapper raise anything
@@ -29,7 +30,7 @@ def read_czi(path: Path, channels: Sequence[int], source: str) -> Recording:
         raise SparseSSPError(f"{source}: not a readable CZI file ({error})") from None
 
 
-def _read_voxels(file: Any, channels: Sequence[int], source: str) -> np.ndarray:
+def _read_voxels(file: Any, path: Path, channels: Sequence[int], source: str) -> np.ndarray:
     # The origin of a mosaic may be anywhere; coarser levels of the pyramid may reach beyond its edge.
     field = file.total_bounding_rectangle_no_pyramid
     tiles = _tiles(file)
@@ -39,6 +40,7 @@ def _read_voxels(file: Any, channels: Sequence[int], source: str) -> np.ndarray:
     check_axes(source, sizes, channels)
     shape = (len(channels), sizes["Z"], field.h, field.w)
     check_size(source, shape)
+    short = {(at.get("C", 0) - first["C"], at.get("Z", 0) - first["Z"]) for at in incomplete_tiles(path)}
     by_plane: dict[tuple[int, int], list[Any]] = {}
     for at, tile in tiles:
         by_plane.setdefault((at.get("C", 0) - first["C"], at.get("Z", 0) - first["Z"]), []).append(tile)
@@ -46,6 +48,8 @@ def _read_voxels(file: Any, channels: Sequence[int], source: str) -> np.ndarray:
     for channel, stack in zip(channels, voxels, strict=True):
         for number, plane in enumerate(stack):
             _check_tiles(by_plane.get((channel, number), []), field, number, channel, source)
+            if (channel, number) in short:
+                raise absent(source, number, channel, "a tile has fewer bytes than its pixels need")
             at = {"C": channel + first["C"], "Z": number + first["Z"]}
             plane[...] = file.read(field, at, pixel_type="Gray16")[..., 0]
     return voxels

@@ -45,8 +45,7 @@ def acquire(
 
     Writes `out/<structure>/<structure>_<row>.ome.tiff`, each channel z-scored over the whole volume and then
     zoomed, `out/lists/<set>.csv` unchanged, and last `out/manifest.csv`, so that everything a manifest lists is
-    complete. Work finished before an error is kept in `scratch`. Memory: 0.2 GB, and for each worker 0.5 GB
-    (0.9 GB for TIFF images of seven channels).
+    complete. Work finished before an error is kept in `scratch`. Memory: 0.2 GB, and 0.5 GB for each worker.
 
     Args:
         catalogue: Catalogue file; checksums of the archives are kept next to it, in NAME.lock.

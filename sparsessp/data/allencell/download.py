@@ -192,19 +192,21 @@ def probe(sources: Sequence[str], pin: Pin | None = None, patience: Patience = P
 
 
 def _probe(session: requests.Session, url: str, pin: Pin | None, timeout: tuple[float, float]) -> Remote | None:
-    """Request the first byte, then the headers alone if the size is still unknown; None if neither is answered."""
-    resumable = False
-    with session.get(url, headers=_HEADERS | {"Range": "bytes=0-0"}, timeout=timeout, stream=True) as answer:
-        if answer.ok:
-            resumable = answer.status_code == 206 and _identified(version(answer.headers), pin)
-            size = content_range(answer.headers)[1] if answer.status_code == 206 else length(answer.headers)
-            if size is not None:
-                return Remote(size, resumable)
-        ok = answer.ok
+    """Request the headers, then the first byte unless they say all; None if neither is answered."""
+    size = None
     with session.head(url, headers=_HEADERS, timeout=timeout, allow_redirects=True) as answer:
         if answer.status_code == 200:
-            return Remote(length(answer.headers), resumable)
-    return Remote(None, resumable) if ok else None
+            size = length(answer.headers)
+            parts = answer.headers.get("Accept-Ranges", "").strip().lower()
+            if size is not None and parts in ("bytes", "none"):
+                return Remote(size, parts == "bytes" and _identified(version(answer.headers), pin))
+    # Some servers refuse HEAD, or leave out the size or whether they send parts of files.
+    with session.get(url, headers=_HEADERS | {"Range": "bytes=0-0"}, timeout=timeout, stream=True) as answer:
+        if answer.status_code == 206:
+            return Remote(content_range(answer.headers)[1] or size, _identified(version(answer.headers), pin))
+        if answer.ok:
+            return Remote(length(answer.headers) or size, False)
+    return None if size is None else Remote(size, False)
 
 
 def _identified(found: Version, pin: Pin | None) -> bool:

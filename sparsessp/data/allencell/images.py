@@ -12,8 +12,8 @@ from sparsessp.errors import SparseSSPError
 def read_image(path: Path, channels: Sequence[int], source: str) -> Recording:
     """Read some channels of one image: a CZI file, an OME-TIFF, an ImageJ hyperstack or a TIFF with named axes.
 
-    The first bytes of the file say which format it has. A CZI file is read plane by plane, so that memory holds only
-    the requested channels. All channels of a TIFF stack are in memory for a moment.
+    The first bytes of the file say which format it has. Images are read plane by plane, so that memory holds only the
+    requested channels, except for TIFF stacks in which a single directory describes all planes.
 
     Args:
         path: File of the image.
