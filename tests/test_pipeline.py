@@ -356,3 +356,12 @@ def test_settings_of_the_users_environment_change_no_byte_of_data_and_report(rep
     done = sh(clone, "bash", "-c", STAGES, **odd)
     sh(clone, "git", "checkout", "reports/.gitignore")
     assert chaos.sums(clone) == chaos.sums(reproduced[0]), done.stderr
+    same = [(folder / "reports" / "timings.csv").read_bytes() for folder in (clone, reproduced[0])]
+    assert same[0] == same[1]  # of one profile
+
+
+def test_make_demo_in_an_unpacked_zip_file_says_that_it_needs_git(tmp_path):
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    done = sh(tmp_path, "make", "demo", ok=False)
+    assert done.returncode and "not a git repository" in done.stdout and "git init" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
