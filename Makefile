@@ -23,17 +23,23 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --no-deps
 	touch $(READY)
 
-demo: $(READY)
-	$(RUN) python -m pipeline.run_plan $(if $(WORKERS),--workers $(WORKERS))
-	@echo "Activate the environment for dvc and python commands: . .venv/bin/activate"
+# DVC needs a git repository, which an archive downloaded as a zip is not.
+.git:
+	@echo "error: this folder is not a git repository; clone it with git, or run \`git init\` here first"; exit 1
 
-# A process for each core, with one thread: hundreds of tiny networks gain nothing from more.
+demo: .git $(READY)
+	$(RUN) python -m pipeline.run_plan $(if $(WORKERS),--workers $(WORKERS))
+	@echo "Before other commands, activate the environment: source .venv/bin/activate"
+
+# A process for each core, with one thread: hundreds of tiny networks gain nothing from more. Test files run in the
+# order of tests/conftest.py, long ones first, so that no core is idle at the end.
+TESTS := OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 test: $(READY)
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile
+	$(RUN) $(TESTS)
 
 # All but the tests that run a real DVC.
 quick: $(READY)
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile -m "not slow"
+	$(RUN) $(TESTS) -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -41,7 +47,7 @@ check: $(READY)
 	$(RUN) dvc status -q data.dvc
 	$(RUN) python tests/audit.py
 
-smoke: $(READY)
+smoke: .git $(READY)
 	rm -rf .scratch/smoke && git clone --quiet . .scratch/smoke
 	cd .scratch/smoke && $(RUN) python -m pipeline.compose scale=smoke && $(RUN) dvc repro
 	@echo "Done. Look at .scratch/smoke/reports/README.md"
@@ -59,4 +65,4 @@ lock:
 	  .scratch/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
 
 montage: $(READY)
-	$(RUN) python -m sparsessp.data.microscope.montage docs/images/microscope.png
+	$(RUN) MPLBACKEND=agg python -m sparsessp.data.microscope.montage docs/images/microscope.png

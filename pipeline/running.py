@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+import numpy as np
+
 from pipeline.paths import ARTIFACTS, CODE, DURATIONS, FAILURES, LOCKS, PROFILE, REPORTS, RESULTS, RUNS, VOLUMES
 from sparsessp.errors import SparseSSPError
 from sparsessp.support import command_line
@@ -60,6 +62,7 @@ def guarded(stage: str) -> Iterator[None]:
 
 def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     """Run a stage's script with these arguments; started by hand, without the rules of DVC's stages."""
+    np.set_printoptions(legacy=False)  # pandas writes CSV files with it; a user's start-up code may have changed it
     stage = os.environ.get("DVC_STAGE")
     if not stage:
         command_line.main(run, given)

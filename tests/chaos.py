@@ -31,19 +31,20 @@ from helpers.checkout import BIN, make_clone, sh
 
 from sparsessp.support.yaml_files import read_yaml
 
-# Small, and saved after each step, so that a kill finds a state to go on from.
+SAVE_OFTEN = "scale.training.validate_every=1"
+# Small, and saved after each step, so that a kill finds a state to resume from.
 PLAN = (
     "scale=smoke",
     "methods=[tgnet,multinet]",
     "structures=[dna,nucleolus]",
-    "scale.training.validate_every=1",
+    SAVE_OFTEN,
     "scale.budget.amount={topology_3d:12,topology_2d:12,topology_2to3d:12,topology_3to2d:12,multinet:16}",
 )
 # Two trainings and everything around them, for tests.
 SMALL_PLAN = (
     "scale=smoke",
     "structures=[dna]",
-    "scale.training.validate_every=1",
+    SAVE_OFTEN,
     "plan.grid=[{method:[tgnet],topology:[3to2d]},{method:[plain],topology:[2d]}]",
 )
 STARTING = "(dvc starts)"

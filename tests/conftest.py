@@ -17,12 +17,24 @@ settings.load_profile("usual")
 
 # Fixtures that run a real DVC in a clone: their tests are slow.
 SLOW_FIXTURES = {"clone", "reproduced"}
+# Files that take longest, in the order in which they start.
+LONG = (
+    "test_recovery",
+    "test_run_plan",
+    "test_networks",
+    "test_allencell",
+    "test_training",
+    "test_extension",
+    "test_pipeline",
+)
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if SLOW_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
+    rank = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture

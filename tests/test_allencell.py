@@ -1,12 +1,14 @@
 """The collection as a lab gets it: archives of real CZI files and lists, from a server on 127.0.0.1 that fails."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import chaos
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +24,7 @@ from helpers.archives import (
     write_czi,
     write_rows,
 )
-from helpers.checkout import ROOT, make_clone, sh
+from helpers.checkout import ROOT, sh
 from helpers.server import Server
 from scipy import ndimage
 
@@ -405,9 +407,10 @@ def test_the_plan_measures_and_narrows(capsys):
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """A clone in which the pipeline ran once on a small collection."""
-    folder = make_clone(tmp_path_factory.mktemp("clone") / "sparsessp")
+def clone(tmp_path_factory, reproduced):
+    """A clone in which the pipeline ran once on a small collection; it starts with the profile of another run."""
+    folder = tmp_path_factory.mktemp("clone") / "sparsessp"
+    shutil.copytree(reproduced[0], folder, symlinks=True)
     web = make_collection(tmp_path_factory.mktemp("web"), {"beta_actin": 4, "fibrillarin": 3})
     with Server(web) as server:
         write_catalogue(folder / "data" / "small.yaml", web, server.url)
@@ -423,7 +426,7 @@ def clone(tmp_path_factory):
 
 def compose(folder, *overrides):
     plan = "plan.grid=[{method:[tgnet],topology:['3to2d']},{method:[multinet],topology:['3d'],ratio:[1]}]"
-    chosen = ("data=allencell", "data.source.catalogue=data/small.yaml", "scale=smoke", plan)
+    chosen = ("data=allencell", "data.source.catalogue=data/small.yaml", "scale=smoke", chaos.SAVE_OFTEN, plan)
     structures = "structures=[actin_filament,dna,nucleolus]"
     sh(folder, sys.executable, "-m", "pipeline.compose", *chosen, structures, *overrides)
 

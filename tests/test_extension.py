@@ -3,6 +3,7 @@
 import re
 import sys
 
+import chaos
 import numpy as np
 import pandas as pd
 from helpers.checkout import sh
@@ -64,7 +65,7 @@ PLAN = (
     "structures=[dna]",
     "plan.grid=[{method: [loud], topology: [2d], backbone: [native, dots]}]",
     "scale.budget.amount.topology_2d=30",
-    "scale.training.validate_every=1",
+    chaos.SAVE_OFTEN,
 )
 RUNS = ("loud-2d-prefix-r2", "loud-2d-prefix-dots-r2")
 

@@ -1,16 +1,20 @@
 """reports/index.html: a self-contained page whose links all work."""
 
+import io
 import json
 import re
 import shutil
 import subprocess
+from base64 import b64decode
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from test_reporting import KEYS, labels, plan, put, report
 
 from sparsessp.reporting.document.html import html_page
@@ -18,6 +22,7 @@ from sparsessp.reporting.document.markdown import markdown
 from sparsessp.reporting.document.model import (
     Code,
     Document,
+    Figure,
     Format,
     Interval,
     Number,
@@ -58,8 +63,18 @@ def test_the_page_stands_alone_and_its_links_lead_somewhere(reports):
     assert "condnet-3d-prefix-r2" in text
 
 
-def document(*tables):
-    return Document("A", "made by a test", (), (Section("B & C", tables),))
+def test_a_png_is_put_into_the_page_smaller_and_with_every_pixel():
+    pixels = np.indices((60, 80)).sum(axis=0)[..., None] * np.array((1, 2, 3)) % 256
+    png = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(png, "png")
+    shown = html_page(document(Figure("a.png", "A", "B")), {"a.png": png.getvalue()})
+    kind, data = re.search(r'src="data:image/(\w+);base64,([^"]*)"', shown).groups()
+    assert kind == "webp" and len(data) < len(png.getvalue())
+    assert (np.asarray(Image.open(io.BytesIO(b64decode(data)))) == pixels).all()
+
+
+def document(*blocks):
+    return Document("A", "made by a test", (), (Section("B & C", blocks),))
 
 
 def test_a_cell_says_ours_the_papers_and_the_difference():

@@ -1,9 +1,12 @@
 """What `import sparsessp` offers, and what it costs."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -71,3 +74,19 @@ def test_the_page_of_environment_variables_lists_those_in_the_code():
     sources = [path.read_text() for folder in ("sparsessp", "pipeline") for path in (ROOT / folder).rglob("*.py")]
     page = (ROOT / "docs" / "environment.md").read_text()
     assert set(pattern.findall(page)) == {name for text in sources for name in pattern.findall(text)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("setuptools") is None, reason="setuptools builds the wheel")
+def test_the_wheel_holds_every_module_and_every_data_file(tmp_path):
+    # In a copy: a build writes next to its sources.
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "sparsessp", tmp_path / "sparsessp", ignore=shutil.ignore_patterns("__pycache__"))
+    files = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "sparsessp").rglob("*") if path.is_file()}
+    code = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    built = subprocess.run([sys.executable, "-c", code, "dist"], cwd=tmp_path, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert packed == files and {"sparsessp/__init__.pyi", "sparsessp/paper/published.csv"} <= packed

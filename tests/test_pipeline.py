@@ -4,9 +4,11 @@ import ast
 import importlib
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
+import chaos
 import pytest
 from helpers.checkout import ROOT, make_clone, sh
 
@@ -287,7 +289,7 @@ def test_describe(capsys):
 def test_a_real_run_fills_the_tables(reproduced):
     folder, _ = reproduced
     table = (folder / "reports" / "tables" / "table3.csv").read_text().splitlines()
-    assert len(table) == 21 and all("nan" not in line for line in table)
+    assert len(table) == 22 and all("nan" not in line for line in table)
     assert [line.split(",")[:3] for line in table[1:] if ",," not in line] == [["TGNet", "3-to-2D", "pre"]]
     page = (folder / "reports" / "README.md").read_text()
     assert "simulated" in page and "smoke" in page
@@ -312,3 +314,54 @@ def test_a_second_run_does_nothing_and_another_ratio_runs_only_what_it_needs(clo
     assert "ratio8_MSE" in (clone / "reports" / "tables" / "table3.csv").read_text()
     refused = sh(clone, "dvc", "exp", "run", "-S", "ratio=3", ok=False)
     assert refused.returncode != 0 and "1, 2, 4, 8" in refused.stdout + refused.stderr
+
+
+# What a user's own start-up code may set before ours.
+STARTUP = """
+import locale
+import numpy, pandas
+locale.setlocale(locale.LC_ALL, "")
+numpy.set_printoptions(precision=1, legacy="1.13", suppress=True)
+pandas.set_option("display.precision", 1, "display.float_format", "{:.0f}".format, "display.max_colwidth", 5)
+"""
+STAGES = """
+umask 077
+python -m pipeline.stages.fetch --catalogue data/synthetic.yaml --size tiny --structures dna &&
+python -m pipeline.stages.split --rule repmode &&
+python -m pipeline.stages.resample --ratio 2 &&
+python -m pipeline.stages.report
+"""
+
+
+def test_settings_of_the_users_environment_change_no_byte_of_data_and_report(reproduced, clone, tmp_path):
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\naxes.facecolor: red\nfont.size: 30\n")
+    (tmp_path / "sitecustomize.py").write_text(STARTUP)
+    for name in ("volumes", "views"):
+        shutil.rmtree(clone / "artifacts" / name)
+    shutil.rmtree(clone / "reports")
+    (clone / "artifacts" / "split.csv").unlink()
+    odd = {
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MATPLOTLIBRC": str(tmp_path),
+        "PYTHONPATH": str(tmp_path),
+        "LC_ALL": "C",  # ASCII, with the next two
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONHASHSEED": "7",
+        "PANDAS_FUTURE_INFER_STRING": "0",
+        "TZ": "Pacific/Kiritimati",
+        "OMP_NUM_THREADS": "3",
+        "COLUMNS": "20",
+    }
+    done = sh(clone, "bash", "-c", STAGES, **odd)
+    sh(clone, "git", "checkout", "reports/.gitignore")
+    assert chaos.sums(clone) == chaos.sums(reproduced[0]), done.stderr
+    same = [(folder / "reports" / "timings.csv").read_bytes() for folder in (clone, reproduced[0])]
+    assert same[0] == same[1]  # of one profile
+
+
+def test_make_demo_in_an_unpacked_zip_file_says_that_it_needs_git(tmp_path):
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    done = sh(tmp_path, "make", "demo", ok=False)
+    assert done.returncode and "not a git repository" in done.stdout and "git init" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]

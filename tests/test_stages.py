@@ -1,5 +1,6 @@
 """How stages run: one at a time, no longer than DVC, and with a one-line reason when they fail."""
 
+import io
 import os
 import signal
 import subprocess
@@ -131,3 +132,10 @@ def test_a_fault_of_the_program_keeps_its_traceback():
     with pytest.raises(KeyError):
         command_line.main(lambda _: {}["x"], [])
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_terminal_that_lacks_a_letter_shows_a_question_mark(monkeypatch):
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    command_line.main(lambda _: print("R² of 1 µm"), [])
+    assert shown.getvalue() == b"R? of 1 ?m\n"

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -49,6 +50,8 @@ def settings(model: type[AnySettings], options: argparse.Namespace) -> AnySettin
 
 def main(run: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
     """Run a script; an error that a user can fix ends it with a message and no traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the terminal lacks, such as the ² of R², must not fail
+        sys.stdout.reconfigure(errors="replace")
     try:
         run(arguments)
         sys.stdout.flush()

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,11 +14,26 @@ from sparsessp.reporting.names import GREY
 
 _SMALL = {"png": {"pil_kwargs": {"optimize": True}}}  # a page with all figures stays below 1.5 MB
 
+# matplotlib names the parts of an SVG by the checksum of arrays as printed.
+_NUMPY_DEFAULTS: dict[str, Any] = {
+    "precision": 8,
+    "threshold": 1000,
+    "edgeitems": 3,
+    "linewidth": 75,
+    "suppress": False,
+    "nanstr": "nan",
+    "infstr": "inf",
+    "sign": "-",
+    "floatmode": "maxprec",
+    "formatter": None,
+    "legacy": False,
+}
+
 
 @contextmanager
 def own_settings() -> Iterator[None]:
     """Draw with matplotlib's defaults and a few settings of the report, whatever the user's are."""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), np.printoptions(**_NUMPY_DEFAULTS):
         matplotlib.rcdefaults()
         # Letters as outlines: an SVG viewer without this font would shift and clip them.
         matplotlib.rcParams.update({"svg.hashsalt": "sparsessp", "svg.fonttype": "path"})
