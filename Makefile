@@ -7,14 +7,14 @@ READY := .venv/.ready
 .PHONY: help demo test quick check smoke chaos lock montage
 
 help:
-	@echo "make demo     environment, then the whole pipeline at the default scale (some minutes); WORKERS=N at a time"
-	@echo "make test     environment, then the tests"
-	@echo "make quick    the tests that run no DVC"
-	@echo "make check    style, params.yaml against pipeline/conf, the packages against requirements.lock"
-	@echo "make smoke    the whole pipeline at smoke scale in a temporary clone"
-	@echo "make chaos    kill the pipeline N=50 times, SEED=0, and compare with an undisturbed run (some minutes)"
-	@echo "make lock     write requirements.lock anew from pyproject.toml"
-	@echo "make montage  draw docs/images/microscope.png anew"
+	@echo "make demo     install everything into .venv, then run the whole pipeline; WORKERS=N trains N networks at a time"
+	@echo "make test     run all tests"
+	@echo "make quick    run the fast tests, without DVC"
+	@echo "make check    check style, params.yaml against pipeline/conf, and the packages against requirements.lock"
+	@echo "make smoke    run the whole pipeline at smoke scale in a temporary clone"
+	@echo "make chaos    kill the pipeline N=50 times at random (SEED=0) and compare with an undisturbed run"
+	@echo "make lock     update requirements.lock from pyproject.toml"
+	@echo "make montage  redraw docs/images/microscope.png"
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or later is needed; name one with make PYTHON=...')"

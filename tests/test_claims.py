@@ -114,7 +114,7 @@ def simulated(seed, units, seeds, per_structure=2, training=0.03, between=0.0, t
 
 
 def resampled_volumes(better, worse):
-    """Return intervals without the variance of training: a plain bootstrap of volumes with corrected spread."""
+    """Return draws without the variance of training: a plain bootstrap of volumes with corrected spread."""
     gains = (better - worse).to_numpy().mean(axis=0)
     n = len(gains)
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=500) - 1
