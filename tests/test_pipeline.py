@@ -312,6 +312,9 @@ def test_a_second_run_does_nothing_and_another_ratio_runs_only_what_it_needs(clo
     eighth |= {name.format("plain-2d-prefix-r8") for name in ("train@{}", "evaluate@{}")}
     assert ran - {"code", "check"} == {"resample@8", "linear_regression@8", "report"} | eighth
     assert "ratio8_MSE" in (clone / "reports" / "tables" / "table3.csv").read_text()
+    elsewhere = sh(clone / "docs", "dvc", "exp", "run", "-S", "ratio=8", ok=False)
+    assert elsewhere.returncode and "dvc exp run ignores -S" in elsewhere.stdout + elsewhere.stderr
+    assert not (clone / "docs" / "params.yaml").exists()
     refused = sh(clone, "dvc", "exp", "run", "-S", "ratio=3", ok=False)
     assert refused.returncode != 0 and "1, 2, 4, 8" in refused.stdout + refused.stderr
 
