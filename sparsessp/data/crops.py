@@ -35,7 +35,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Place:
-    """Where one crop is cut, and which of its axes z, y, x are flipped.
+    """Position of one crop, and which of its axes z, y, x are flipped.
 
     Attributes:
         view: First imaged plane, row and column.
@@ -49,7 +49,7 @@ class Place:
 
 
 def place(sample: Sample, patch: Patch, rng: np.random.Generator) -> Place:
-    """Draw the place of one random crop."""
+    """Draw the position of one random crop."""
     flip_z, flip_y, flip_x = (bool(rng.integers(2)) and axis in patch.flip for axis in "zyx")
     height, width = sample.target_DHW.shape[1:]
     y = int(rng.integers(max(height - patch.rows, 0) + 1))
@@ -62,8 +62,8 @@ def _place_z(sample: Sample, patch: Patch, flip: bool, rng: np.random.Generator)
     """First imaged plane (in the view), first target plane, and whether z is flipped after all.
 
     The imaged plane leads its block of r planes by `phase`. A stack flipped about its middle would
-    have it trail instead; shifting the target by r - 1 - 2 phase planes puts it back. Where the
-    volume has no room for the shift, the crop stays unflipped.
+    have it trail instead; shifting the target by r - 1 - 2 phase planes corrects this. If the volume
+    has no room for the shift, the crop is not flipped.
     """
     r, planes, depth = sample.ratio, len(sample.target_DHW), patch.depth
     shift = r - 1 - 2 * sample.phase if flip else 0
@@ -119,18 +119,17 @@ class Pool:
 
 
 class Crops:
-    """The batches of a training run, each a pure function of its number.
+    """The batches of a training run, each a pure function of its step.
 
-    Every epoch visits each sample once, in an order of its own; batches run on over its end. No
-    worker processes: on a CPU crops are cut from the memory-mapped files, which the system keeps in
-    memory as far as it can; on a GPU the volumes move there once, if they fill at most half of what
-    is free, and are cut there.
+    Every epoch visits each sample once, in a new order; a batch may span two epochs. There are no
+    worker processes: on a CPU crops are read from the files, which the system caches in memory; on a
+    GPU the volumes are moved there once, if they fill at most half of the free memory, and are cut there.
 
     Args:
         samples: Volumes to cut from.
         patch: Shape of a crop.
-        seed: Of orders, places and flips.
-        device: Where batches are wanted.
+        seed: Random seed of orders, positions and flips.
+        device: Device of the batches.
     """
 
     def __init__(self, samples: Sequence[Sample], patch: Patch, seed: int, device: torch.device):

@@ -1,5 +1,5 @@
-"""The synthetic microscope: random cells seen in brightfield and in fluorescence.
+"""The synthetic microscope: random cells imaged in brightfield and in fluorescence.
 
-`scene` draws the cells, `optics` takes their pictures, `dataset` writes a named data set of
-data/synthetic.yaml, whose typed form is in `catalogue`.
+`scene` draws the cells, `optics` images them, `dataset` writes a named dataset of data/synthetic.yaml,
+whose typed form is in `catalogue`.
 """

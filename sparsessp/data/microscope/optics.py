@@ -1,4 +1,4 @@
-"""What the microscope makes of a scene: brightfield and confocal fluorescence stacks.
+"""The images of a scene: brightfield and confocal fluorescence stacks.
 
 Shapes: D planes, H rows, W columns. Lengths are in micrometres, frequencies in cycles per um.
 """
@@ -13,7 +13,7 @@ from sparsessp.errors import SparseSSPError
 
 _SOURCES = 17  # condenser points across its diameter: fewer show as a raster far from focus
 _RADII = 1024  # samples of a transfer function along its radius
-_MARGIN_UM = 4.0  # what lies beyond the field's sides still throws fringes into it
+_MARGIN_UM = 4.0  # objects beyond the sides of the field still cause fringes in it
 ALL_PLANES = slice(None)
 
 
@@ -46,7 +46,7 @@ def transfer_functions(
     )
     line = np.linspace(-condenser, condenser, _SOURCES)
     sources = [(y, x) for y in line for x in line if y * y + x * x <= condenser**2 * (1 + 1e-9)]
-    # All is round, so T is worked out along one radius of f and then turned around the axis.
+    # The optics are rotationally symmetric: T is computed along one radius of f and turned around the axis.
     radius = np.linspace(0, pupil + condenser, _RADII)
     z = (np.arange(planes // 2 + 1) * voxel_um)[:, None]
     along = np.zeros((len(z), _RADII), np.complex128)
@@ -93,7 +93,7 @@ def brightfield_image(index: np.ndarray, absorption: np.ndarray, voxel_um: float
     pad = [(b, total - n - b) for b, total, n in zip(before, shape, index.shape, strict=True)]
 
     def spectrum(part: np.ndarray) -> np.ndarray:
-        # Beyond the sides the cells go on, below and above it is as at the last planes.
+        # Cells continue beyond the sides; below and above, the last planes are repeated.
         deep = np.pad(part, [pad[0], (0, 0), (0, 0)], mode="edge")
         values = fft.rfftn(np.pad(deep, [(0, 0), *pad[1:]], mode="reflect"))
         values[0, 0, 0] = 0  # the camera is set to the mean intensity
@@ -152,11 +152,11 @@ def photon_budget(image: np.ndarray, ceiling: float, optics: Fluorescence) -> fl
     background + read_noise^2; the ceiling is the signal's share of their sum.
 
     Raises:
-        SparseSSPError: The image is constant, so that no number of photons will do.
+        SparseSSPError: The image is constant, so that no number of photons gives this ceiling.
     """
     variance, mean = float(image.var(dtype=np.float64)), float(image.mean(dtype=np.float64))
     if variance <= 0:
-        raise SparseSSPError("the label is constant over the field: there is nothing to take a picture of")
+        raise SparseSSPError("the label is constant over the field: there is nothing to image")
     share = variance * (1 - ceiling) / ceiling
     dark = optics.background + optics.read_noise**2
     return (mean + np.sqrt(mean**2 + 4 * share * dark)) / (2 * share)
