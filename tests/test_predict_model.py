@@ -1,10 +1,12 @@
 """Model files and prediction in Python: cards, spacing, pixels, planes and wrong inputs."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
+from helpers.checkout import ROOT
 from helpers.models import STRUCTURES, VOXEL_UM, card_of, saved_model, stack
 
 import sparsessp
@@ -179,3 +181,20 @@ def test_scores_are_means_over_the_volumes_of_a_structure(tmp_path):
     table = pd.DataFrame(rows, columns=["volume", "structure", "mse", "mae", "r2", "pearson", "r2_affine"])
     write_table(tmp_path / "scores.csv", table)
     assert mean_scores(table) == [{"structure": "dna", "volumes": 2, "r2": 0.5, "pearson": 0.75, "mse": 0.5}]
+
+
+def test_the_example_of_the_guide_runs(tmp_path, monkeypatch, capsys):
+    guide = (ROOT / "docs/your-own-images.md").read_text()
+    example = re.search(r"```python\n(.*?)```", guide, re.DOTALL).group(1)
+    saved_model(tmp_path / "model.pt")
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    assert capsys.readouterr().out.strip() == "(1, 18, 64, 64)"
+
+
+def test_the_guide_names_options_that_exist(capsys):
+    guide = (ROOT / "docs/your-own-images.md").read_text()
+    with pytest.raises(SystemExit):
+        run(["predict", "--help"])
+    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert set(re.findall(r"(?<![\w-])--[a-z-]+", guide)) <= known

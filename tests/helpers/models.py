@@ -12,10 +12,18 @@ VOXEL_UM = (0.29, 0.29, 0.29)
 STRUCTURES = ("dna", "nucleolus")
 
 
-def saved_model(path, ratio=2, method="tgnet", topology="3to2d", **notes):
+def saved_model(path, ratio=2, method="tgnet", topology="3to2d", interpolation="prefix", depth=16, **notes):
     """Write a model file with random weights and a full card."""
     settings = NetworkSettings(
-        method=method, topology=topology, ratio=ratio, depth=16, width_3d=4, width_2d=4, groups=4, embedding=16
+        method=method,
+        topology=topology,
+        interpolation=interpolation,
+        ratio=ratio,
+        depth=depth,
+        width_3d=4,
+        width_2d=4,
+        groups=4,
+        embedding=16,
     )
     network = build(settings, seed=1)
     score = {"volumes": 2, "r2": 0.5, "pearson": 0.75, "mse": 0.5}
