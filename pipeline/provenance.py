@@ -51,12 +51,22 @@ def circumstances() -> dict[str, Inline]:
 
 def revision() -> Inline:
     """Return the current commit and whether tracked files differ from it, or a dash without git."""
+    found = _head()
+    return DASH if found is None else (Code(found[0]), ", with uncommitted changes" if found[1] else "")
+
+
+def commit() -> str | None:
+    """Return the same as plain text, or None without git."""
+    found = _head()
+    return None if found is None else f"{found[0]}{', with uncommitted changes' if found[1] else ''}"
+
+
+def _head() -> tuple[str, bool] | None:
     try:
-        commit = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_OWN)
+        head = _git("rev-parse", "HEAD")
+        return head, bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", *_OWN))
     except (OSError, subprocess.CalledProcessError):
-        return DASH
-    return (Code(commit), ", with uncommitted changes" if changed else "")
+        return None
 
 
 def _git(*arguments: str) -> str:

@@ -255,6 +255,8 @@ LAYERS = (
     ("learning",),
     ("costs",),
     ("reporting",),
+    ("application",),
+    ("commands",),
     ("__main__",),
 )
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}

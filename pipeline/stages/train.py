@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -22,12 +23,15 @@ from pydantic import Field
 from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, scratch, views
 from pipeline.running import main
 from pipeline.sources import BACKBONES_FOLDER, METHODS_FOLDER, ROOT, sources
+from sparsessp import __version__
 from sparsessp.config import InferenceSettings, NetworkSettings, Settings, TrainingSettings
 from sparsessp.costs.counted import describe
-from sparsessp.data.samples import load_samples, write_table
+from sparsessp.data.samples import Sample, load_samples, tasks_of, write_table
+from sparsessp.data.voxels import voxel_um
 from sparsessp.learning.checkpoints import save_model
 from sparsessp.learning.training import train
 from sparsessp.schema import HISTORY_FILE, MANIFEST, MODEL_FILE, NETWORK_FILE, VIEWS
+from sparsessp.structures import STRUCTURES
 from sparsessp.support.command_line import parser, settings
 from sparsessp.support.device import default_device, facts
 from sparsessp.support.files import write_text
@@ -54,6 +58,17 @@ def state_folder(
     return scratch() / f"{network.name}-{digest.hexdigest()[:16]}"
 
 
+def _notes(training: TrainingSettings, inference: InferenceSettings, samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return the notes of the model file: `application.card.ModelCard` without the network, scores and source."""
+    return {
+        "training": training.model_dump(),
+        "inference": inference.model_dump(),
+        "voxel_um": list(voxel_um(VOLUMES)),
+        "trained": [STRUCTURES[task].key for task in tasks_of(samples)],
+        "version": __version__,
+    }
+
+
 def run(arguments: Sequence[str]) -> None:
     """Train, then write the model, its history, a description of its network, and its duration and hardware."""
     models = (NetworkSettings, TrainingSettings, InferenceSettings, Watched)
@@ -70,7 +85,7 @@ def run(arguments: Sequence[str]) -> None:
     write_table(trained / HISTORY_FILE, history)
     write_text(trained / NETWORK_FILE, json.dumps(describe(network, inference.window), indent=1) + "\n")
     write_text(DURATIONS / f"{network.name}.json", json.dumps(duration, indent=1) + "\n")
-    save_model(trained / MODEL_FILE, model, {"training": training.model_dump()})
+    save_model(trained / MODEL_FILE, model, _notes(training, inference, samples[0]))
     shutil.rmtree(folder)
 
 

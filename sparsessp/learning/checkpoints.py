@@ -22,6 +22,7 @@ from sparsessp.support.files import atomic_write
 _SUM_LENGTH = struct.pack("<H", 64)  # of the comment; the last field of a zip archive before the comment itself
 _NO_COMMENT = struct.pack("<H", 0)
 _CHUNK = 1 << 20
+MODEL_FORMAT = 1  # raised when a released version can no longer read the files of the one before
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -120,8 +121,15 @@ def load_state(path: Path) -> dict[str, Any] | None:
 
 
 def save_model(path: Path, network: Network | MultiNetwork, notes: dict[str, Any]) -> None:
-    """Write a trained network with its settings, its structures and notes."""
+    """Write a trained network with everything needed to use it: settings, structures, notes.
+
+    Args:
+        path: Model file.
+        network: Trained network.
+        notes: Plain values for the model card, such as the training settings (`application.card`).
+    """
     content = {
+        "format": MODEL_FORMAT,
         "network": network.settings.model_dump(),
         "structures": list(KEYS),
         "weights": network.state_dict(),
@@ -136,14 +144,28 @@ def load_model(path: Path) -> Network | MultiNetwork:
     Raises:
         SparseSSPError: The file is missing or damaged, is not a model, or was made for other structures.
     """
-    content = load(path)
+    return build_saved(load(path), str(path))
+
+
+def build_saved(content: dict[str, Any], source: str) -> Network | MultiNetwork:
+    """Rebuild the network of a model file from the file's content; `source` names the file in errors.
+
+    Raises:
+        SparseSSPError: As for `load_model`.
+    """
+    made = content.get("format", MODEL_FORMAT)
+    if made != MODEL_FORMAT:
+        raise SparseSSPError(
+            f"{source}: model format {made}; this version of sparsessp reads format {MODEL_FORMAT}: install the "
+            f"version that wrote the file ({content.get('version', 'unknown')}), or train the model again"
+        )
     if content.get("structures") != list(KEYS):
-        raise SparseSSPError(f"{path}: made for structures {content.get('structures')}; expected {list(KEYS)}")
+        raise SparseSSPError(f"{source}: made for structures {content.get('structures')}; expected {list(KEYS)}")
     if not isinstance(content.get("network"), dict) or not isinstance(content.get("weights"), dict):
-        raise SparseSSPError(f"{path}: holds {', '.join(map(str, content))}; expected network, structures, weights")
-    network = build(NetworkSettings.load(content["network"], str(path)))
+        raise SparseSSPError(f"{source}: holds {', '.join(map(str, content))}; expected network, structures, weights")
+    network = build(NetworkSettings.load(content["network"], source))
     try:
         network.load_state_dict(content["weights"])
     except RuntimeError as error:
-        raise SparseSSPError(f"{path}: the weights do not fit the network ({error})") from None
+        raise SparseSSPError(f"{source}: the weights do not fit the network ({error})") from None
     return network.eval()

@@ -18,7 +18,7 @@ from sparsessp.support.device import autocast
 
 # Voxels per batch of windows: on a CPU one window of the paper, which is as fast as several; on CUDA eight, as many as
 # in a training batch, so that prediction fits in memory if training did.
-_VOXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**22}
+VOXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**22}
 
 
 def gaussian(size: int) -> np.ndarray:
@@ -100,14 +100,14 @@ def blend(
     weight = weights[0][:, None, None] * weights[1][:, None] * weights[2]
     total = torch.zeros(len(tasks), *(places[-1] + n for places, n in zip(grid, cut, strict=True)))
     device = next(network.parameters()).device
-    predictors = _predictors(network, tasks)
-    at_once = max(1, _VOXELS_AT_ONCE[device.type] // weight.numel())
+    predictors = task_predictors(network, tasks)
+    at_once = max(1, VOXELS_AT_ONCE[device.type] // weight.numel())
     # Entered around the loop, because a generator would leave the inner context at its first yield.
     with torch.inference_mode(), autocast(network.settings, device):
-        for chosen in _batches(list(product(*grid)), at_once):
+        for chosen in batches(list(product(*grid)), at_once):
             boxes = [tuple(slice(k, k + n) for k, n in zip(place, cut, strict=True)) for place in chosen]
             stack = torch.stack([view_at(place[0], *box[1:]) for place, box in zip(chosen, boxes, strict=True)])
-            for sums, patches in zip(total, _forward(predictors, stack.to(device)), strict=True):
+            for sums, patches in zip(total, forward(predictors, stack.to(device)), strict=True):
                 for box, patch in zip(boxes, patches, strict=True):
                     sums[box] += weight * patch
     # The windows form a grid and their weight is a product over axes, so the sum of weights is a product too.
@@ -119,7 +119,8 @@ def blend(
     return total.numpy()
 
 
-def _batches(places: list[tuple[int, ...]], size: int) -> Iterator[list[tuple[int, ...]]]:
+def batches(places: list[tuple[int, ...]], size: int) -> Iterator[list[tuple[int, ...]]]:
+    """Yield the places in groups of `size`."""
     for first in range(0, len(places), size):
         yield places[first : first + size]
 
@@ -128,7 +129,7 @@ Predictor = Callable[[Tensor], Iterable[Tensor]]
 
 
 @torch.inference_mode()
-def _predictors(network: Network | MultiNetwork, tasks: Sequence[int]) -> list[Predictor]:
+def task_predictors(network: Network | MultiNetwork, tasks: Sequence[int]) -> list[Predictor]:
     """Return functions that predict all tasks of a batch: one for all tasks if they share work, else one per task."""
     if len(tasks) > 1 and isinstance(network, Network) and network.first_conditioned != "encoder":
         return [partial(network.forward_tasks, tasks=tasks)]
@@ -141,7 +142,7 @@ def _one(network: nn.Module, task: int, view_B1DHW: Tensor) -> list[Tensor]:
     return [network(view_B1DHW, torch.full((len(view_B1DHW),), task, device=view_B1DHW.device))]
 
 
-def _forward(predictors: Sequence[Predictor], view_BDHW: Tensor) -> Iterator[Tensor]:
+def forward(predictors: Sequence[Predictor], view_BDHW: Tensor) -> Iterator[Tensor]:
     """Yield the predictions of a batch of windows by task, each (B, D, H, W) float32 on the CPU."""
     for predictor in predictors:
         for prediction_B1DHW in predictor(view_BDHW[:, None]):

@@ -1,0 +1,96 @@
+"""CZI files of Zeiss microscopes; needs the extra `czi`."""
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from sparsessp.application.images.image import Image, chosen_scene, in_um
+from sparsessp.errors import SparseSSPError
+
+_GREY = ("Gray8", "Gray16", "Gray32Float")
+
+
+class CziImage(Image):
+    """One scene of a CZI file."""
+
+    scene: int | None
+    field: tuple[int, int, int, int]
+
+    def plane(self, frame: int, channel: int, plane: int) -> np.ndarray:
+        """Return one plane."""
+        czi = _library(self.path)
+        at = {"T": frame, "C": channel, "Z": plane}
+        try:
+            with czi.open_czi(str(self.path)) as file:
+                tiles: list[Any] = []
+                file.enumerate_subblocks_subset(lambda _, tile: tiles.append(tile) or True, at, only_layer0=True)
+                if not tiles:  # it would read as black
+                    raise SparseSSPError(f"{self.path}: plane {plane} of channel {channel} at time {frame} is missing")
+                return file.read(self.field, at, self.scene)[..., 0]
+        except (SparseSSPError, MemoryError):
+            raise
+        except Exception as error:  # a broken file makes libCZI raise anything
+            raise SparseSSPError(f"{self.path}: plane {plane} cannot be read ({error})") from None
+
+
+def _library(path: Path) -> Any:
+    try:
+        from pylibCZIrw import czi
+    except ImportError:
+        raise SparseSSPError(f"{path}: reading CZI files needs an extra: pip install 'sparsessp[czi]'") from None
+    return czi
+
+
+def open_czi(path: Path, scene: int | None) -> Image:
+    """Open a CZI file.
+
+    Raises:
+        SparseSSPError: The file is broken, has colour pixels, or the extra is not installed.
+    """
+    czi = _library(path)
+    try:
+        with czi.open_czi(str(path)) as file:
+            scenes = file.scenes_bounding_rectangle
+            number = chosen_scene(path, max(len(scenes), 1), scene)
+            index = sorted(scenes)[number] if scenes else None
+            # The pyramid's coarser levels may reach beyond the edge.
+            field = file.total_bounding_rectangle_no_pyramid if index is None else scenes[index]
+            sizes = {axis: end for axis, (_, end) in file.total_bounding_box.items()}
+            channels = sizes.get("C", 1)
+            for channel in range(channels):
+                kind = file.get_channel_pixel_type(channel)
+                if kind not in _GREY:
+                    raise SparseSSPError(
+                        f"{path}: channel {channel} has {kind} pixels; allowed: {', '.join(_GREY)}: export grey values"
+                    )
+            root = ElementTree.fromstring(file.raw_metadata)
+        image = CziImage(
+            path,
+            _channels(root, channels),
+            sizes.get("T", 1),
+            sizes.get("Z", 1),
+            field.h,
+            field.w,
+            _spacing(root),
+            scenes=max(len(scenes), 1),
+        )
+        image.scene, image.field = index, (field.x, field.y, field.w, field.h)
+        return image
+    except (SparseSSPError, MemoryError):
+        raise
+    except Exception as error:  # a broken file makes libCZI raise anything
+        raise SparseSSPError(f"{path}: not a readable CZI file ({error})") from None
+
+
+def _channels(root: ElementTree.Element, count: int) -> tuple[str, ...]:
+    found = root.findall(".//Dimensions/Channels/Channel")
+    names = [channel.get("Name") or channel.findtext("Name") or "" for channel in found]
+    return tuple(names) if len(names) == count else ("",) * count
+
+
+def _spacing(root: ElementTree.Element) -> tuple[float | None, float | None, float | None]:
+    edges = {item.get("Id"): item.findtext("Value") for item in root.iterfind(".//Scaling/Items/Distance")}
+    z, y, x = (in_um(edges.get(axis), "m") for axis in "ZYX")
+    return z, y, x
