@@ -1,5 +1,6 @@
 """One contract for every method, topology, interpolation, projection and ratio."""
 
+import os
 import subprocess
 import sys
 from itertools import product
@@ -204,7 +205,9 @@ def test_training_on_several_threads_does_not_write_out_of_bounds():
         "    for _ in range(10):\n"
         "        network(torch.randn(3, 1, 4, 32, 32), torch.tensor([0, 5, 5])).square().mean().backward()\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+    # Waiting threads sleep: next to other tests, two that spin take minutes.
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, env=environment)
 
 
 @pytest.mark.parametrize("method", METHODS)
