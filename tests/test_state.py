@@ -62,6 +62,6 @@ def test_every_other_run_has_another_folder(workspace, monkeypatch, tmp_path):
         (code / source).parent.mkdir(parents=True, exist_ok=True)
         (code / source).write_bytes((train.ROOT / source).read_bytes())
     monkeypatch.setattr(train, "ROOT", code)
-    is_new(folder())  # another clone, which may share the scratch folder
+    assert folder() in seen  # the same code in another clone, which may share the scratch folder
     (code / "sparsessp" / "data" / "crops.py").write_text("# other code\n")
     is_new(folder())

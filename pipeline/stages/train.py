@@ -29,12 +29,13 @@ from sparsessp.costs.counted import describe
 from sparsessp.data.samples import Sample, load_samples, tasks_of, write_table
 from sparsessp.data.voxels import voxel_um
 from sparsessp.learning.checkpoints import save_model
-from sparsessp.learning.training import train
+from sparsessp.learning.training import Trained, train
 from sparsessp.schema import HISTORY_FILE, MANIFEST, MODEL_FILE, NETWORK_FILE, VIEWS
 from sparsessp.structures import STRUCTURES
 from sparsessp.support.command_line import parser, settings
 from sparsessp.support.device import default_device, facts
 from sparsessp.support.files import write_text
+from sparsessp.support.processes import exclusive_folder
 
 
 class Watched(Settings):
@@ -46,8 +47,11 @@ class Watched(Settings):
 def state_folder(
     network: NetworkSettings, training: TrainingSettings, inference: InferenceSettings, watch: Path | None = None
 ) -> Path:
-    """Return the folder for the state of this run, which depends on settings, code, data, torch, device and clone."""
-    digest = hashlib.sha256(f"{torch.__version__} {default_device()} {ROOT}".encode())
+    """Return the folder for the state of this run, which depends on settings, code, data, torch and device.
+
+    Clones and experiments outside the workspace that share a scratch folder find each other's states.
+    """
+    digest = hashlib.sha256(f"{torch.__version__} {default_device()}".encode())
     for part in (network, training, inference):
         digest.update(part.model_dump_json().encode())
     own = (METHODS_FOLDER / f"{network.method}.py", BACKBONES_FOLDER / f"{network.backbone}.py")
@@ -79,14 +83,26 @@ def run(arguments: Sequence[str]) -> None:
     shutil.rmtree(RESULTS / network.name, ignore_errors=True)
     samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
     folder = state_folder(network, training, inference, watched)
-    model, history, seconds = train(network, training, inference, *samples, folder)
-    duration = {"seconds": round(seconds, 3), "finished": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **facts(network)}
-    trained = RUNS / network.name
-    write_table(trained / HISTORY_FILE, history)
-    write_text(trained / NETWORK_FILE, json.dumps(describe(network, inference.window), indent=1) + "\n")
+    with exclusive_folder(folder):
+        trained = train(network, training, inference, *samples, folder)
+        _write(trained, network, training, inference, samples[0])
+        shutil.rmtree(folder)
+
+
+def _write(
+    trained: Trained,
+    network: NetworkSettings,
+    training: TrainingSettings,
+    inference: InferenceSettings,
+    samples: Sequence[Sample],
+) -> None:
+    finished = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    duration = {"seconds": round(trained.seconds, 3), "finished": finished, **facts(network)}
+    out = RUNS / network.name
+    write_table(out / HISTORY_FILE, trained.history)
+    write_text(out / NETWORK_FILE, json.dumps(describe(network, inference.window), indent=1) + "\n")
     write_text(DURATIONS / f"{network.name}.json", json.dumps(duration, indent=1) + "\n")
-    save_model(trained / MODEL_FILE, model, _notes(training, inference, samples[0]))
-    shutil.rmtree(folder)
+    save_model(out / MODEL_FILE, trained.model, _notes(training, inference, samples))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -66,3 +66,45 @@ def exclusive_lock(path: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX)
             time.sleep(_GRACE)
         yield
+
+
+@contextmanager
+def exclusive_folder(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock between processes on the folder `path`, which may be removed while it is held.
+
+    The folder is created if missing, and removed at the end if it is empty; a kill releases it.
+    """
+    handle = _locked_folder(path)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # removed already, or not empty
+            if _is_at(handle, path):
+                path.rmdir()
+        os.close(handle)
+
+
+def _locked_folder(path: Path) -> int:
+    """Return a handle that locks the folder which now has this path."""
+    while True:
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # removed by its holder just now
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that works in {path}", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if _is_at(handle, path):
+            return handle
+        os.close(handle)  # its holder removed it
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Return whether an open folder still has this path."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
