@@ -91,7 +91,7 @@ def _step(card: ModelCard, spacing: float, source: str, force: bool) -> tuple[in
         key=lambda candidate: abs(spacing * candidate / trained - 1),
     )
     found = spacing * step
-    notes = [f"every {step}. plane is used, {found:.4g} µm apart"] if step > 1 else []
+    notes = [f"one plane in {step} is used; these are {found:.4g} µm apart"] if step > 1 else []
     if abs(found / trained - 1) > SPACING_TOLERANCE:
         allowed = f"{trained:.4g} µm, or a whole fraction of it"
         if not force:
