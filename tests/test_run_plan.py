@@ -102,7 +102,7 @@ def test_killed_workers_are_replaced_and_a_killed_runner_ends_them_all(reproduce
     wait_for(lambda: len(list(states.glob("*/state.pt"))) == 2, process)
     pid = int(re.search(r"in process (\d+)", (clone / log(NAMES[0])).read_text())[1])
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: said(clone, NAMES[0], "resumes from iteration"), process)
+    wait_for(lambda: said(clone, NAMES[0], "from iteration"), process)
     process.kill()
     process.communicate()
     until = time.monotonic() + 60
