@@ -71,7 +71,7 @@ class Tally:
 
 
 class Repro:
-    """One `dvc repro`, in a process group of its own."""
+    """One `dvc repro`, in a new process group."""
 
     def __init__(self, clone):
         environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "DVC_SITE_CACHE_DIR": f"{clone}.site"}

@@ -61,7 +61,7 @@ def _url(server, name=NAME):
     return f"{server.url}/{name}"
 
 
-def _alone(target):
+def _only_file(target):
     """Only the whole file is there."""
     return [path.name for path in target.parent.iterdir()] == [target.name] and target.read_bytes() == CONTENT
 
@@ -161,14 +161,14 @@ def test_dna_has_no_archive(tmp_path):
 @pytest.mark.parametrize("pin", (None, PIN))
 def test_a_file_arrives_and_is_not_fetched_twice(server, target, pin):
     assert fetch([_url(server)], target, pin) == Fetched(target, SUM, len(CONTENT), True)
-    assert _alone(target) and stored(target) == len(CONTENT)
+    assert _only_file(target) and stored(target) == len(CONTENT)
     assert fetch([_url(server)], target, pin).sha256 == SUM and len(server.log) == 1
 
 
 def test_a_lost_connection_costs_only_what_is_missing(server, target):
     server.conduct(NAME).drops = [150_000, 100_000]
     fetch([_url(server)], target, PIN)
-    assert _alone(target)
+    assert _only_file(target)
     ranges = [entry[2] for entry in server.log]
     starts = [int(value.removeprefix("bytes=").rstrip("-")) for value in ranges[1:]]
     assert ranges[0] is None and [entry[3] for entry in server.log] == [200, 206, 206]
@@ -179,7 +179,7 @@ def test_a_lost_connection_costs_only_what_is_missing(server, target):
 def test_patience_is_with_attempts_that_bring_nothing(server, target):
     server.conduct(NAME).drops = [70_000] * 5
     fetch([_url(server)], target, PIN, patience=Patience(attempts=2, pause=0.0))
-    assert _alone(target) and len(server.log) == 6
+    assert _only_file(target) and len(server.log) == 6
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -188,7 +188,7 @@ def test_whatever_is_lost_the_file_is_whole(server, target, drops):
     target.unlink(missing_ok=True)
     server.conduct(NAME).drops = list(drops)
     fetch([_url(server)], target, None, patience=Patience(attempts=6, pause=0.0))
-    assert _alone(target)
+    assert _only_file(target)
 
 
 def test_the_next_run_goes_on(server, target):
@@ -198,7 +198,7 @@ def test_the_next_run_goes_on(server, target):
     assert not target.exists() and 0 < stored(target) <= 200_000
     before = stored(target)
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and server.sent(NAME)[1] == len(CONTENT) - before
+    assert _only_file(target) and server.sent(NAME)[1] == len(CONTENT) - before
 
 
 def test_a_part_that_is_whole_is_verified_not_fetched(server, target):
@@ -208,7 +208,7 @@ def test_a_part_that_is_whole_is_verified_not_fetched(server, target):
     (part,) = target.parent.glob("*.part")
     part.write_bytes(CONTENT)
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and len(server.log) == 1
+    assert _only_file(target) and len(server.log) == 1
 
 
 def test_a_part_whose_state_is_lost_is_fetched_again(server, target):
@@ -219,25 +219,25 @@ def test_a_part_whose_state_is_lost_is_fetched_again(server, target):
     state.write_text("")
     assert stored(target) == 0
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and server.sent(NAME)[1] == len(CONTENT)
+    assert _only_file(target) and server.sent(NAME)[1] == len(CONTENT)
 
 
 @pytest.mark.parametrize("bad", (b"\0" * 150_000, CONTENT + b"and more"))
-def test_a_bad_part_of_an_earlier_run_is_mended(server, target, bad):
+def test_a_bad_part_of_an_earlier_run_is_replaced(server, target, bad):
     server.conduct(NAME).drops = [200_000]
     with pytest.raises(SparseSSPError):
         fetch([_url(server)], target, patience=Patience(attempts=1))
     (part,) = target.parent.glob("*.part")
     part.write_bytes(bad)
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and server.sent(NAME)[-1] == len(CONTENT)
+    assert _only_file(target) and server.sent(NAME)[-1] == len(CONTENT)
 
 
 @pytest.mark.parametrize("status", (500, 503, 408, 425, 429))
 def test_a_server_in_trouble_is_asked_again(server, target, status):
     server.conduct(NAME).statuses = [status]
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and [entry[3] for entry in server.log] == [status, 200]
+    assert _only_file(target) and [entry[3] for entry in server.log] == [status, 200]
 
 
 @pytest.mark.parametrize("status", (408, 429, 503))
@@ -306,14 +306,14 @@ def _conduct(server, **values):
 def test_a_file_that_always_breaks_arrives_in_pieces(server, target, version, breaks):
     _conduct(server, breaks=breaks, **version)
     fetch([_url(server)], target, PIN, patience=Patience(attempts=2, pause=0.0))
-    assert _alone(target) and sum(server.sent(NAME)) < 1.1 * len(CONTENT)
+    assert _only_file(target) and sum(server.sent(NAME)) < 1.1 * len(CONTENT)
 
 
 @pytest.mark.parametrize("version", VERSIONS[:4], ids=str)
 def test_without_a_checksum_a_version_holds_the_pieces_together(server, target, version):
     _conduct(server, breaks=90_000, **version)
     fetch([_url(server)], target, patience=Patience(attempts=2, pause=0.0))
-    assert _alone(target) and sum(server.sent(NAME)) < 1.1 * len(CONTENT)
+    assert _only_file(target) and sum(server.sent(NAME)) < 1.1 * len(CONTENT)
 
 
 def test_without_a_version_or_checksum_pieces_are_not_joined(server, target):
@@ -330,7 +330,7 @@ def test_the_next_run_resumes_by_any_version(server, target, version):
         fetch([_url(server)], target, PIN, patience=Patience(attempts=1))
     _conduct(server, breaks=None)
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and server.sent(NAME) == [150_000, len(CONTENT) - 150_000]
+    assert _only_file(target) and server.sent(NAME) == [150_000, len(CONTENT) - 150_000]
 
 
 def test_a_file_with_another_date_starts_from_zero(server, target):
@@ -352,7 +352,7 @@ def test_a_change_that_no_version_shows_costs_one_more_download(server, target, 
         fetch([_url(server)], target, PIN, patience=Patience(attempts=1))
     (server.folder / NAME).write_bytes(CONTENT)
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and server.sent(NAME) == [150_000, 250_000, len(CONTENT)]
+    assert _only_file(target) and server.sent(NAME) == [150_000, 250_000, len(CONTENT)]
 
 
 @given(etag=st.none() | st.sampled_from(('"a"', 'W/"a"', "a", "")), modified=st.sampled_from((None, DATE, "today", "")))
@@ -398,39 +398,39 @@ def test_a_source_says_in_advance_whether_it_can_resume(server, values, pin, res
 def test_a_silent_server_is_left_and_asked_again(server, target, length):
     server.conduct(NAME).stalls, server.conduct(NAME).length = [1.5], length
     fetch([_url(server)], target, PIN, patience=Patience(attempts=3, pause=0.0, timeout=(5.0, 0.7)))
-    assert _alone(target) and [size for size in server.sent(NAME) if size > 1] == [len(CONTENT)] * 2
+    assert _only_file(target) and [size for size in server.sent(NAME) if size > 1] == [len(CONTENT)] * 2
 
 
 @pytest.mark.parametrize("etags", (['"old"', '"new"'], ['W/"old"', 'W/"new"'], ['"old"', 'W/"old"']))
 def test_another_etag_starts_from_zero(server, target, etags):
     server.conduct(NAME).drops, server.conduct(NAME).etags = [200_000], etags
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and server.sent(NAME)[-1] == len(CONTENT)
+    assert _only_file(target) and server.sent(NAME)[-1] == len(CONTENT)
 
 
 def test_a_part_of_another_file_is_not_appended(server, target):
     conduct = server.conduct(NAME)
     conduct.drops, conduct.etags, conduct.if_range = [200_000], ['"old"', '"new"'], False
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and [entry[3] for entry in server.log] == [200, 206, 200]
+    assert _only_file(target) and [entry[3] for entry in server.log] == [200, 206, 200]
 
 
 def test_a_server_without_ranges_starts_from_zero(server, target):
     server.conduct(NAME).drops, server.conduct(NAME).ranges = [200_000], False
     fetch([_url(server)], target, PIN)
-    assert _alone(target) and server.sent(NAME)[1:] == [len(CONTENT)]
+    assert _only_file(target) and server.sent(NAME)[1:] == [len(CONTENT)]
 
 
 def test_bytes_come_as_they_are(server, target):
     server.conduct(NAME).compress = True  # as web servers do with text
     fetch([_url(server)], target, PIN)
-    assert _alone(target)
+    assert _only_file(target)
 
 
 def test_what_is_called_encoded_is_not_decoded(server, target):
     server.conduct(NAME).headers = {"Content-Encoding": "gzip"}  # as web servers do with archives
     fetch([_url(server)], target, PIN)
-    assert _alone(target)
+    assert _only_file(target)
 
 
 # Mirrors.
@@ -440,7 +440,7 @@ def test_a_missing_file_sends_to_the_mirror_at_once(servers, target):
     first, second = servers
     first.conduct(NAME).statuses = [404]
     fetch([_url(first), _url(second)], target, PIN)
-    assert _alone(target) and len(first.log) == 1
+    assert _only_file(target) and len(first.log) == 1
 
 
 @pytest.mark.parametrize("same", (True, False))
@@ -450,14 +450,14 @@ def test_a_mirror_continues_only_the_same_file(servers, target, same):
     if not same:
         second.conduct(NAME).etags = ['"other"']
     fetch([_url(first), _url(second)], target, PIN)
-    assert _alone(target) and (second.sent(NAME)[0] < len(CONTENT)) == same
+    assert _only_file(target) and (second.sent(NAME)[0] < len(CONTENT)) == same
 
 
 def test_a_corrupt_source_gives_way_to_a_mirror(servers, target):
     first, second = servers
     first.conduct(NAME).corrupt = True
     fetch([_url(first), _url(second)], target, PIN)
-    assert _alone(target)
+    assert _only_file(target)
 
 
 def test_a_gone_server_gives_way_to_a_local_copy(tmp_path, target):
@@ -503,7 +503,7 @@ def test_a_whole_but_wrong_target_is_replaced(server, target):
     target.parent.mkdir()
     target.write_bytes(b"damaged")
     fetch([_url(server)], target, PIN)
-    assert _alone(target)
+    assert _only_file(target)
 
 
 def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
@@ -528,7 +528,7 @@ def test_a_local_file_is_used_where_it_is(tmp_path, target, form):
     assert not target.parent.exists()
 
 
-def test_a_wrong_or_missing_local_file_is_named_and_left_alone(tmp_path, target):
+def test_a_wrong_or_missing_local_file_is_named_and_left_only_file(tmp_path, target):
     path = _folder(tmp_path / "disk") / NAME
     path.write_bytes(b"another")
     with pytest.raises(SparseSSPError, match=f"{path}: the file's sha256 is .*{SUM}"):

@@ -363,7 +363,7 @@ def test_an_interval_that_leaves_the_figure_ends_in_an_arrow():
 def test_holm_by_hand():
     assert holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
     assert holm(np.array([0.6, 0.5])) == pytest.approx([1, 1])
-    # Two claims, one p between 2.5 % and 5 %: alone it would pass, beside another it does not.
+    # Two claims, one p between 2.5 % and 5 %: alone it would pass, next to another it does not.
     runs = pair(gain=0.0, noise=0.1, seed=3) | {"dodnet-2to3d-prefix-r2": np.zeros(24)}
     found = table(runs | {"dodnet-2to3d-prefix-proj2d-r2": np.random.default_rng(1).normal(0, 0.1, 24)})
     p = found.loc[found["p"].notna(), ["p", "p_holm"]].sort_values("p").to_numpy()

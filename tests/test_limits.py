@@ -59,7 +59,7 @@ def test_a_state_that_finds_no_room_leaves_the_old_one(tmp_path):
     assert (tmp_path / "previous-state.pt").read_bytes() == old
 
 
-def test_volumes_and_views_that_find_no_room_are_named_and_no_table_vouches_for_them(tmp_path, monkeypatch):
+def test_volumes_and_views_that_find_no_room_are_named_and_no_table_lists_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with files_below(20_000):
         refused(lambda: fetch.run(FETCH), "dna_00", "only a part was written", "free some space")

@@ -23,7 +23,7 @@ def wait_for(condition, seconds=10):
 
 
 def stage(folder, code, shell=False, orphan=False, **environment):
-    """Start a stage whose script runs `code`, as DVC would; or as if DVC were gone, in a group of its own."""
+    """Start a stage whose script runs `code`, as DVC would; or as if DVC were gone, in a new process group."""
     script = f"import sys, os, time\nfrom pathlib import Path\nfrom pipeline.running import main\n{code}\nmain(run, [])"
     (folder / "script.py").write_text(script)
     command = [sys.executable, "script.py"]

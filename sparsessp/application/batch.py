@@ -21,7 +21,7 @@ from sparsessp.application.images.image import Image, light_channel
 from sparsessp.application.images.opening import find_images, open_image
 from sparsessp.application.model import Model
 from sparsessp.application.outputs import FORMATS, Output, write
-from sparsessp.application.quick_look import thinned, write_quick_look
+from sparsessp.application.quick_look import subsample, write_quick_look
 from sparsessp.errors import SparseSSPError
 
 _BAND_BYTES = 2**29  # of the rows in progress; more structures are predicted in several passes
@@ -202,7 +202,7 @@ def _predict_image(
         light = None
         for frame in range(job.image.frames):
             view = model_view(_light(job, frame), job.fit, str(job.image.path))
-            light = thinned(view[len(view) // 2]).copy() if light is None else light
+            light = subsample(view[len(view) // 2]).copy() if light is None else light
             first = 0
             for tasks in groups:
                 for band in model.bands(view, job.fit, tasks, options.tta, finished):
@@ -226,11 +226,11 @@ def _light(job: Job, frame: int) -> Iterator[np.ndarray]:
 
 
 def _planes(store: _Store, output: Output, seen: dict[str, list[np.ndarray]]) -> Iterator[np.ndarray]:
-    """Yield the output's planes; those of the first frame are also kept, thinned, for the quick-look."""
+    """Yield the output's planes; those of the first frame are also kept, subsampled, for the quick-look."""
     for frame, channel, number in np.ndindex(output.shape[:3]):
         plane = recorded_plane(store.plane(frame, channel, number), store.fit)
         if frame == 0 and output.channels[channel] in seen:
-            seen[output.channels[channel]].append(thinned(plane).copy())
+            seen[output.channels[channel]].append(subsample(plane).copy())
         if output.dtype != "float32":
             largest = np.iinfo(output.dtype).max
             low, high = store.low[channel], store.high[channel]

@@ -9,7 +9,7 @@ from sparsessp.support.files import atomic_write
 LARGEST = 256  # rows or columns of a picture
 
 
-def thinned(plane: np.ndarray) -> np.ndarray:
+def subsample(plane: np.ndarray) -> np.ndarray:
     """Return every n-th row and column of a plane, so that neither exceeds `LARGEST`."""
     step = -(-max(plane.shape) // LARGEST)
     return plane[::step, ::step]
@@ -22,10 +22,10 @@ def write_quick_look(
 
     Args:
         path: PNG file.
-        light: One plane, thinned.
-        predictions: Structure to its dense stack (D, h, w), thinned.
+        light: One plane, subsampled.
+        predictions: Structure to its dense stack (D, h, w), subsampled.
         height_um: Height of the stacks.
-        pixel_um: Size of a thinned pixel.
+        pixel_um: Size of a subsampled pixel.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize

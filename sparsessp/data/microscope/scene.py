@@ -201,8 +201,8 @@ class Scene:
         while True:
             angle, reach = rng.uniform(0, 2 * np.pi, len(centre)), 1.1 * radius[:, 1]
             lift = rng.uniform(-0.6, 2.3, len(centre))
-            beside = centre + np.column_stack([lift, reach * np.sin(angle), reach * np.cos(angle)])
-            start = beside[owner] + rng.normal(0, 0.9, (len(owner), 3))
+            nearby = centre + np.column_stack([lift, reach * np.sin(angle), reach * np.cos(angle)])
+            start = nearby[owner] + rng.normal(0, 0.9, (len(owner), 3))
             points, _ = self._walk(rng, start, rng.standard_normal(start.shape), (5, 13), wobble=0.35)
             ribbons = self.field.tubes(points, _STEP, radius=0.174) * self.cytoplasm
             if np.count_nonzero(ribbons > 0.25) >= 20:
