@@ -50,7 +50,8 @@ def works_in(clone):
 
 def lengthen(clone):
     """Train long enough to be met, with a state after each step."""
-    sh(clone, sys.executable, "-m", "pipeline.compose", *chaos.SMALL_PLAN, "scale.budget.amount.topology_2d=60")
+    longer = [f"scale.budget.amount.topology_{name}=60" for name in ("2d", "3to2d")]
+    sh(clone, sys.executable, "-m", "pipeline.compose", *chaos.SMALL_PLAN, *longer)
 
 
 def test_two_workers_end_as_one_stage_after_another(reproduced, clone):
@@ -76,7 +77,7 @@ def test_a_failure_stops_no_other_and_the_status_and_the_report_name_it(clone):
     )
     done = sh(clone, *RUNNER, ok=False)
     assert done.returncode == 1 and "plain-2d-prefix-r2 failed: no" in done.stdout, done.stdout
-    assert "tgnet-2d-prefix-r2 done" in done.stdout and "1 failed" in done.stdout
+    assert "tgnet-3to2d-prefix-r2 done" in done.stdout and "1 failed" in done.stdout
     assert "**1 of 2** planned runs" in (clone / "reports" / "README.md").read_text()
     assert said(clone, "plain-2d-prefix-r2", "error: no")
 
@@ -120,7 +121,8 @@ def test_results_of_code_that_changed_meanwhile_are_not_recorded(clone):
     method = clone / "sparsessp" / "networks" / "methods" / "plain.py"
     method.write_text(method.read_text() + "# changed\n")
     out = process.communicate()[0]
-    assert process.returncode == 1 and "plain.py changed while it ran" in out and "tgnet-2d-prefix-r2 done" in out, out
+    assert process.returncode == 1 and "plain.py changed while it ran" in out, out
+    assert "tgnet-3to2d-prefix-r2 done" in out, out
     stages = read_yaml(clone / "dvc.lock")["stages"]
     assert TRAININGS[0] in stages and TRAININGS[1] not in stages
     assert not (clone / "artifacts" / "runs" / NAMES[1]).exists()
