@@ -100,7 +100,7 @@ def test_killed_workers_are_replaced_and_a_killed_runner_ends_them_all(reproduce
     sh(reference, "dvc", "repro")
     process = start(clone, *RUNNER)
     states = clone / ".scratch"
-    wait_for(lambda: len(list(states.glob("*/state.pt"))) == 2, process)
+    wait_for(lambda: list(states.glob(f"{NAMES[0]}-*/state.pt")), process)
     pid = int(re.search(r"in process (\d+)", (clone / log(NAMES[0])).read_text())[1])
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: said(clone, NAMES[0], "from iteration"), process)
