@@ -444,7 +444,10 @@ def test_from_the_archives_to_the_report(clone):
         assert (clone / "artifacts" / "results" / name / "scores.csv").is_file()
     page = (clone / "reports" / "README.md").read_text()
     assert "**AllenCell collection**, scale smoke" in page and "simulated" not in page
-    assert "**Warning:** the variance of the test targets of Actin Filament, DNA, Nucleolus" in page and "## Fingerprint" in page
+    assert (
+        "**Warning:** the variance of the test targets of Actin Filament, DNA, Nucleolus" in page
+        and "## Fingerprint" in page
+    )
     assert len((clone / "reports" / "tables" / "fingerprint.csv").read_text().splitlines()) == 4
     lock = (clone / "data" / "small.lock").read_text()
     assert "beta_actin.tar.gz: {" in lock and "fibrillarin.tar.gz: {" in lock
