@@ -1,7 +1,5 @@
 """The runner: workers end where plain `dvc repro` ends, whatever is killed, fails or changes on the way."""
 
-import os
-import re
 import shutil
 import signal
 import sys
@@ -91,27 +89,6 @@ def test_after_an_interrupt_nothing_runs_on_and_the_next_call_finishes(reproduce
     assert not works_in(clone)
     sh(clone, *RUNNER)
     assert chaos.differences(reproduced[0], clone) == []
-
-
-def test_killed_workers_are_replaced_and_a_killed_runner_ends_them_all(reproduced, clone, tmp_path):
-    lengthen(clone)
-    reference = tmp_path / "reference"
-    shutil.copytree(clone, reference, symlinks=True)
-    sh(reference, "dvc", "repro")
-    process = start(clone, *RUNNER)
-    states = clone / ".scratch"
-    wait_for(lambda: list(states.glob(f"{NAMES[0]}-*/state.pt")), process)
-    pid = int(re.search(r"in process (\d+)", (clone / log(NAMES[0])).read_text())[1])
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: said(clone, NAMES[0], "from iteration"), process)
-    process.kill()
-    process.communicate()
-    until = time.monotonic() + 60
-    while works_in(clone):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    sh(clone, *RUNNER)
-    assert chaos.differences(reference, clone) == []
 
 
 def test_results_of_code_that_changed_meanwhile_are_not_recorded(clone):
