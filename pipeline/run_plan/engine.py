@@ -14,7 +14,7 @@ from parsl.providers import LocalProvider
 from pipeline.run_plan.jobs import BIN, LOGS
 from pipeline.sources import ROOT
 
-_RETRIES = 3  # of a job whose worker is killed; it resumes from its last validation
+_RETRIES = 3  # of a job whose worker is killed. Not reliable: the pool was seen to hang after SIGKILL of a worker.
 _HEARTBEAT = 2  # s; a killed worker is noticed after at most so long
 _LOST = 30  # s without a heartbeat after which a pool of workers counts as lost
 _CHECK = 5  # s between two looks at the pools

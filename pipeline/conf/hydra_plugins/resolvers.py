@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-# The `dvc` command does not import packages from the folder of dvc.yaml.
+# The `dvc` command does not import packages from the folder of dvc.yaml, so the imports below must follow this.
 _ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(_ROOT))
 
