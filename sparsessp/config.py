@@ -208,6 +208,10 @@ class ExperimentSettings(Settings):
         return "-".join(parts)
 
 
+def _doubled(first: int) -> tuple[int, ...]:
+    return (first, 2 * first, 4 * first, 8 * first, 8 * first)
+
+
 class ArchitectureSettings(Settings):
     """Size and precision of a network, the same for every experiment of a scale."""
 
@@ -241,8 +245,7 @@ class ArchitectureSettings(Settings):
 
     def widths(self, n: int) -> tuple[int, ...]:
         """Return the channels of the five levels in `n` dimensions, such as 32, 64, 128, 256, 256."""
-        first = self.width_3d if n == 3 else self.width_2d
-        return (first, 2 * first, 4 * first, 8 * first, 8 * first)
+        return _doubled(self.width_3d if n == 3 else self.width_2d)
 
 
 class NetworkSettings(ExperimentSettings, ArchitectureSettings):
@@ -253,6 +256,15 @@ class NetworkSettings(ExperimentSettings, ArchitectureSettings):
         if self.depth % self.ratio:
             raise ValueError(f"depth {self.depth} is not divisible by ratio {self.ratio}")
         return self
+
+    def widths(self, n: int) -> tuple[int, ...]:
+        """Return the channels of the five levels in `n` dimensions.
+
+        A 2D encoder before a 3D decoder has at least one channel per plane, because its channels become planes.
+        """
+        if n == 2 and self.dimensions == (2, 3):
+            return _doubled(max(self.width_2d, self.depth))
+        return super().widths(n)
 
 
 class InferenceSettings(Settings):
