@@ -17,6 +17,7 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.networks.backbone import Backbone
 from sparsessp.networks.blocks import fold, one_hot, unfold
 from sparsessp.networks.convolution import convolve, crop_to_reachable_taps, subsample
+from sparsessp.networks.dynamic_head import DynamicHead
 from sparsessp.networks.interpolation import Postfix
 from sparsessp.networks.members import load_class
 from sparsessp.networks.method import Method, load_method
@@ -138,6 +139,30 @@ def test_one_hot_codes_have_a_mean_square_of_one():
     codes = one_hot(torch.arange(12), 12)
     assert torch.equal(codes > 0, torch.eye(12, dtype=torch.bool))
     torch.testing.assert_close(codes.square().mean(1), torch.ones(12))
+
+
+def test_adam_moves_predicted_weights_about_as_far_as_others():
+    """Unless the controller's inputs are scaled, by a hundred learning rates per step, which stalls training."""
+    rate = 1e-3
+    head = DynamicHead(groups=4, n=2, ci=16, co=8, bottleneck=256, tasks=12)
+    bottleneck, code = torch.randn(4, 256, 2, 2), one_hot(torch.arange(4), 12)
+    predicted = {}
+    head.controller.register_forward_hook(lambda module, args, output: predicted.update(weights=output.detach()))
+    adam = torch.optim.Adam(head.parameters(), lr=rate)
+    x = torch.randn(4, 16, 8, 8)
+    F.mse_loss(head(x, bottleneck, code), torch.randn(4, 8, 8, 8)).backward()
+    before = predicted["weights"]
+    adam.step()
+    head(x, bottleneck, code)
+    assert 0 < (predicted["weights"] - before).abs().mean() < 20 * rate
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_only_a_2d_encoder_before_a_3d_decoder_gets_a_channel_per_plane(topology):
+    settings = NetworkSettings(method="plain", topology=topology, **{**SMALL, "width_2d": 8, "depth": 16})
+    encoder, decoder = settings.dimensions
+    first = build(settings).encoder.levels[0].channels
+    assert first == (16 if (encoder, decoder) == (2, 3) else 8)
 
 
 def test_fold_is_channel_major_and_undone_by_unfold():

@@ -15,7 +15,7 @@ _HEAD_CHANNELS = {2: 32, 3: 8}
 
 # Adam moves every weight of the controller by about the learning rate, so the predicted weights move by that times the
 # sum of the controller's inputs, which is far more than any other weight. Scaling the inputs keeps the functions that
-# the head can express, and makes these steps as small as those of other layers (docs/methods.md#dynamic-head).
+# the head can express and prevents stalls (docs/methods.md#steps-of-the-dynamic-head).
 _CONTROLLER_SCALE = 0.1
 
 
