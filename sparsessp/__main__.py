@@ -11,7 +11,7 @@ from importlib import import_module
 from sparsessp import __version__
 from sparsessp.support import command_line
 
-COMMANDS = ("describe", "inspect", "plan_acquisition", "predict")  # modules of sparsessp.commands
+COMMANDS = ("describe", "export", "inspect", "plan_acquisition", "predict")  # modules of sparsessp.commands
 
 
 def run(argv: Sequence[str]) -> None:

@@ -97,7 +97,7 @@ def plan_jobs(model: Model, inputs: Sequence[Path], output: Path, options: Batch
             targets[target] = path
             if target.exists() and not options.overwrite:
                 raise SparseSSPError(f"{target} exists; give --overwrite to replace it, or another --output")
-            jobs.append(_job(model, path, target, options))
+            jobs.append(open_job(model, path, target, options))
         except SparseSSPError as error:
             faults.append(str(error))
     if faults:
@@ -113,7 +113,12 @@ def _stem(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix)] or path.name
 
 
-def _job(model: Model, path: Path, target: Path, options: BatchOptions) -> Job:
+def open_job(model: Model, path: Path, target: Path, options: BatchOptions) -> Job:
+    """Open and check one input.
+
+    Raises:
+        SparseSSPError: It cannot be predicted.
+    """
     image = open_image(path, options.scene, options.axes)
     try:
         channel = light_channel(image, options.channel)
@@ -201,7 +206,7 @@ def _predict_image(
         store = _Store(file, len(names), job.fit)
         light = None
         for frame in range(job.image.frames):
-            view = model_view(_light(job, frame), job.fit, str(job.image.path))
+            view = read_view(job, frame)
             light = subsample(view[len(view) // 2]).copy() if light is None else light
             first = 0
             for tasks in groups:
@@ -220,9 +225,10 @@ def _predict_image(
     _quick_look(job, light, seen)
 
 
-def _light(job: Job, frame: int) -> Iterator[np.ndarray]:
-    """Yield the transmitted-light planes that the fit uses."""
-    return (job.image.plane(frame, job.channel, number * job.fit.step) for number in range(job.fit.used))
+def read_view(job: Job, frame: int) -> np.ndarray:
+    """Return the normalised view (d, h, w) of a frame on the model's grid."""
+    planes = (job.image.plane(frame, job.channel, number * job.fit.step) for number in range(job.fit.used))
+    return model_view(planes, job.fit, str(job.image.path))
 
 
 def _planes(store: _Store, output: Output, seen: dict[str, list[np.ndarray]]) -> Iterator[np.ndarray]:

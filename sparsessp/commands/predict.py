@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparsessp.commands import Subparsers, add_command
+from sparsessp.commands import Subparsers, add_command, keys, voxel_size
 from sparsessp.errors import SparseSSPError
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def run(options: argparse.Namespace) -> None:
     if options.spread and not options.tta:
         raise SparseSSPError("--spread is the standard deviation over the passes of --tta; give --tta, too")
     chosen = BatchOptions(
-        structures=tuple(filter(None, options.structures.split(","))) if options.structures is not None else None,
-        spacing_um=_spacing(options.spacing),
+        structures=keys(options.structures),
+        spacing_um=voxel_size(options.spacing),
         **{key: getattr(options, key) for key in ("channel", "axes", "scene", "force", "tta", "spread")},
         **{key: getattr(options, key) for key in ("format", "dtype", "overwrite")},
     )
@@ -77,19 +77,6 @@ def run(options: argparse.Namespace) -> None:
     if len(done) < len(jobs) or not jobs:
         reasons = "\n".join(str(job.failure) for job in jobs if job.failure is not None)
         raise SparseSSPError(f"{len(jobs) - len(done)} of {len(jobs)} images were not predicted:\n{reasons}")
-
-
-def _spacing(text: str | None) -> tuple[float | None, float | None, float | None]:
-    """Return the voxel size in a text such as "0.58,0.29,0.29", or "0.58" for z alone."""
-    if text is None:
-        return None, None, None
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) not in (1, 3) or not all(value > 0 for value in values):
-        raise SparseSSPError(f"--spacing {text!r} is not allowed; allowed: Z,Y,X or Z, in micrometres above 0")
-    return (values[0], None, None) if len(values) == 1 else (values[0], values[1], values[2])
 
 
 def _report(folder: Path, jobs: "list[Job]") -> None:

@@ -34,8 +34,10 @@ def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1) -> Tensor:
         x_BC, stride = subsample(x_BC, stride), 1
     if x_BC.device.type == "cpu" and torch.is_grad_enabled():
         return _CpuConvolution.apply(x_BC, kernel_OI, stride)
-    # On the meta device operations are only counted, and as in the paper every tap counts.
-    kernel_OI = kernel_OI if x_BC.device.type == "meta" else crop_to_reachable_taps(kernel_OI, x_BC.shape[2:])
+    # On the meta device operations are only counted, and as in the paper every tap counts. An exported network takes
+    # images of any size.
+    if x_BC.device.type != "meta" and not torch.compiler.is_exporting():
+        kernel_OI = crop_to_reachable_taps(kernel_OI, x_BC.shape[2:])
     return _convolved(x_BC, _laid_out(kernel_OI), stride)
 
 

@@ -83,7 +83,7 @@ class Network(nn.Module):
         features: list[Tensor] | None = None
         decoded: Tensor | None = None
         for task in tasks:
-            code = self.code(torch.full((len(view_B1DHW),), task, device=view_B1DHW.device))
+            code = self.code(torch.full(view_B1DHW.shape[:1], task, device=view_B1DHW.device))
             if features is None or self.first_conditioned == "encoder":
                 features = self._encode(view_B1DHW, code)
             if decoded is None or self.first_conditioned != "head":
