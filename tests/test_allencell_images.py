@@ -1,6 +1,7 @@
 """Recorded images: nothing is made up where image data are missing, and voxel sizes are read in any unit."""
 
 import json
+import re
 import uuid
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pylibCZIrw import czi
 
+from sparsessp.application.images.opening import open_image
 from sparsessp.data.allencell.catalogue import load_catalogue
 from sparsessp.data.allencell.conversion import convert
 from sparsessp.data.allencell.images import read_image
 from sparsessp.data.allencell.lists import Image
-from sparsessp.data.allencell.voxel_size import edge_um, micrometres
+from sparsessp.data.voxel_size import edge_um, micrometres
 from sparsessp.errors import SparseSSPError
 
 CATALOGUE = load_catalogue(Path(__file__).parents[1] / "data" / "allencell.yaml")
@@ -30,6 +32,25 @@ def refused(path, channels=(0, 1)):
     with pytest.raises(SparseSSPError, match="row 7: ") as caught:
         read_image(path, channels, "row 7")
     return str(caught.value)
+
+
+def planes_of(path, channels):
+    """The same channels as `sparsessp predict` reads them."""
+    with open_image(path) as image:
+        return np.stack([[image.plane(0, channel, plane) for plane in range(image.planes)] for channel in channels])
+
+
+def read(path, channels):
+    voxels = read_image(path, channels, "row 7").voxels
+    assert np.array_equal(planes_of(path, channels), voxels)
+    return voxels
+
+
+def incomplete(path, channels=(0, 1)):
+    """The same as `refused`; `sparsessp predict` refuses the file too."""
+    with pytest.raises(SparseSSPError, match=re.escape(str(path))):
+        planes_of(path, channels)
+    return refused(path, channels)
 
 
 # OME-TIFF.
@@ -79,7 +100,7 @@ def write_pages(path, pages, description, **options):
 def test_a_complete_ome_tiff_is_read_however_it_lists_its_planes(tmp_path, tiff_data, own, options):
     path = tmp_path / "image.ome.tiff"
     write_pages(path, PAGES, ome(tiff_data, own).encode(), **options)
-    assert np.array_equal(read_image(path, (1, 0), "row 7").voxels, VOXELS[::-1])
+    assert np.array_equal(read(path, (1, 0)), VOXELS[::-1])
 
 
 @pytest.mark.parametrize(
@@ -106,8 +127,8 @@ def test_a_plane_that_an_ome_tiff_promises_and_does_not_hold_is_named(
 ):
     path = tmp_path / "image.ome.tiff"
     write_pages(path, PAGES[:pages], ome(tiff_data).encode(), **options)
-    assert f"plane {plane} of channel {channel} is missing" in refused(path, (channel,))
-    assert "is missing" in refused(path)
+    assert f"plane {plane} of channel {channel} is missing" in incomplete(path, (channel,))
+    assert "is missing" in incomplete(path)
 
 
 def test_a_set_of_files_is_refused_even_where_all_are_there(tmp_path):
@@ -117,14 +138,14 @@ def test_a_set_of_files_is_refused_even_where_all_are_there(tmp_path):
     )
     write_pages(tmp_path / "image.ome.tiff", PAGES[:6], ome(both, HERE).encode())
     write_pages(tmp_path / "second.ome.tiff", PAGES[6:], ome(both, THERE).encode())
-    said = refused(tmp_path / "image.ome.tiff")
+    said = incomplete(tmp_path / "image.ome.tiff")
     assert "plane 3 of channel 0 is missing: it is in another file of a set, second.ome.tiff" in said
 
 
 def test_a_channel_that_is_not_needed_may_lack_planes(tmp_path):
     path = tmp_path / "image.ome.tiff"
     write_pages(path, PAGES, ome("".join(entry(page) for page in range(0, 12, 2))).encode())
-    assert np.array_equal(read_image(path, (0,), "row 7").voxels, VOXELS[:1])
+    assert np.array_equal(read(path, (0,)), VOXELS[:1])
 
 
 def change_tag(path, page, tag, value, index=0):
@@ -148,14 +169,14 @@ def test_a_strip_or_tile_without_data_is_not_read_as_zeros(tmp_path, page, optio
     write_pages(path, PAGES, ome(EACH).encode(), **options)
     tiled = "tile" in options
     change_tag(path, page, f"{'Tile' if tiled else 'Strip'}{tag}", value, index=1 if tiled else 0)
-    assert "is missing: a strip or tile" in refused(path)
+    assert "is missing: a strip or tile" in incomplete(path)
 
 
 def test_a_short_strip_is_not_filled_up(tmp_path):
     path = tmp_path / "image.ome.tiff"
     write_pages(path, PAGES, ome(EACH).encode())
     change_tag(path, 5, "StripByteCounts", 100)
-    assert "plane 2 of channel 1 is missing: its strips or tiles have 100 bytes" in refused(path, (1,))
+    assert "plane 2 of channel 1 is missing: its strips or tiles have 100 bytes" in incomplete(path, (1,))
 
 
 @pytest.mark.parametrize("compression", (None, "zlib"))
@@ -165,11 +186,11 @@ def test_other_writers_that_promise_more_than_they_hold_are_refused(tmp_path, co
     imagej = "ImageJ=1.53t\nimages=12\nchannels=2\nslices=6\nhyperstack=true\n"
     for description in (shaped, imagej):
         write_pages(path, PAGES[:7], description, compression=compression)
-        assert "is missing" in (said := refused(path)) or "axes are" in said
+        assert "is missing" in (said := incomplete(path)) or "axes are" in said
     with tifffile.TiffWriter(path) as writer:  # the bytes of another image follow the planes that are there
         writer.write(PAGES[:7], photometric="minisblack", metadata=None, description=shaped, compression=compression)
         writer.write(np.ones((99, 99), np.uint16), photometric="minisblack", metadata=None)
-    assert "plane 1 of channel 1 " in refused(path, (1,))
+    assert "plane 1 of channel 1 " in incomplete(path, (1,))
 
 
 def test_pages_of_another_kind_than_the_first_are_not_read_by_its_layout(tmp_path):
@@ -179,7 +200,7 @@ def test_pages_of_another_kind_than_the_first_are_not_read_by_its_layout(tmp_pat
             text = ome(EACH).encode() if number == 0 else None
             small = page[:20] if number == 4 else page
             writer.write(small, photometric="minisblack", metadata=None, description=text)
-    assert "plane 2 of channel 0 has shape (20, 32)" in refused(path)
+    assert "plane 2 of channel 0 has shape (20, 32)" in incomplete(path)
 
 
 # CZI.
@@ -217,12 +238,12 @@ def mosaic(lost=(), overlap=0):
 )
 def test_a_complete_czi_is_read_wherever_its_indices_start(tmp_path, tiles):
     write_tiles(tmp_path / "image.czi", tiles)
-    assert np.array_equal(read_image(tmp_path / "image.czi", (1, 0), "row 7").voxels, VOXELS[::-1])
+    assert np.array_equal(read(tmp_path / "image.czi", (1, 0)), VOXELS[::-1])
 
 
 def test_a_single_channel_with_another_index_is_channel_0(tmp_path):
     write_tiles(tmp_path / "image.czi", [tile for tile in planes(z=3, c=2) if tile[0]["C"] == 3])
-    assert np.array_equal(read_image(tmp_path / "image.czi", (0,), "row 7").voxels, VOXELS[1:])
+    assert np.array_equal(read(tmp_path / "image.czi", (0,)), VOXELS[1:])
 
 
 @pytest.mark.parametrize(
@@ -242,7 +263,7 @@ def test_a_single_channel_with_another_index_is_channel_0(tmp_path):
 )
 def test_what_no_tile_covers_is_not_read_as_black(tmp_path, tiles, said):
     write_tiles(tmp_path / "image.czi", tiles)
-    assert said in refused(tmp_path / "image.czi")
+    assert said in incomplete(tmp_path / "image.czi")
 
 
 @pytest.mark.parametrize("size", (0, 100, 2 * 24 * 32 - 2))
@@ -255,8 +276,8 @@ def test_a_tile_with_too_few_bytes_is_not_filled_up(tmp_path, size):
         start = content.index(b"ZISRAWSUBBLOCK\0", start + 1)
     content[start + 40 : start + 48] = size.to_bytes(8, "little")
     path.write_bytes(content)
-    assert "plane 2 of channel 1 is missing: a tile has fewer bytes" in refused(path)
-    assert np.array_equal(read_image(path, (0,), "row 7").voxels, VOXELS[:1])
+    assert "plane 2 of channel 1 is missing: a tile has fewer bytes" in incomplete(path)
+    assert np.array_equal(read(path, (0,)), VOXELS[:1])
 
 
 # Voxel sizes.

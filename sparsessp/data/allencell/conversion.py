@@ -9,8 +9,8 @@ from sparsessp.data.allencell.catalogue import Catalogue
 from sparsessp.data.allencell.images import read_image
 from sparsessp.data.allencell.lists import Image
 from sparsessp.data.allencell.preparation import prepare, zoom_factors
-from sparsessp.data.allencell.voxel_size import Edges
 from sparsessp.data.volumes import Volume, write_volume
+from sparsessp.data.voxel_size import Edges
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import sha256
 
