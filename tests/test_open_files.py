@@ -278,6 +278,8 @@ def test_an_error_of_the_system_is_found_in_what_a_library_raises(number):
         assert caught.value.errno == number and caught.value.filename == "f"
 
 
-@pytest.mark.parametrize("error", (ValueError("bad plane (5)"), OSError("no number"), FileNotFoundError(errno.ENOENT, "gone")))
+@pytest.mark.parametrize(
+    "error", (ValueError("bad plane (5)"), OSError("no number"), FileNotFoundError(errno.ENOENT, "gone"))
+)
 def test_a_fault_of_the_file_is_not_an_error_of_the_system(error):
     raise_system_error(error, Path("f"))
