@@ -14,6 +14,7 @@ from sparsessp.data.examples import centre, first_volumes, read_examples, write_
 from sparsessp.data.samples import check_voxels, load_samples, make_views, read_manifest, write_table
 from sparsessp.data.splits import PARTS, split
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, read_volume, sparse_view, write_volume, zscore
+from sparsessp.data.voxels import voxel_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.evaluation import evaluate, linear_regression
 from sparsessp.learning.metrics import delta_imp, score
@@ -179,6 +180,14 @@ def test_bad_collections_are_named(collection):
         read_manifest(volumes)
     with pytest.raises(SparseSSPError, match="every voxel is 2"):
         check_voxels(np.full((2, 2, 2), 2.0), "x")
+
+
+def test_the_voxel_size_is_that_of_the_manifest_or_else_of_the_volumes(collection):
+    volumes = collection / "volumes"
+    manifest = read_manifest(volumes)
+    assert "voxel_z_um" not in manifest.columns and voxel_um(volumes) == volume().voxel_um
+    write_table(volumes / "manifest.csv", manifest.assign(voxel_z_um=1.5, voxel_y_um=0.2, voxel_x_um=0.3))
+    assert voxel_um(volumes) == (1.5, 0.2, 0.3)
 
 
 def test_scores_are_their_definitions():
