@@ -11,16 +11,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.checkout import ROOT
 
 from sparsessp.config import BACKBONES, ExperimentSettings
 from sparsessp.data.allencell.fingerprint import fingerprint
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.metrics import delta_imp
 from sparsessp.paper.published import DELTA_IMP, PRINTED_METRICS, printed_ratios, published, rows, winner
+from sparsessp.reporting.document.markdown import markdown
 from sparsessp.reporting.figures import figure4
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.report import write_report
 from sparsessp.reporting.results import load_results
+from sparsessp.reporting.results_page import frames, page
 from sparsessp.reporting.scores import load_scores, over_seeds, summarise
 from sparsessp.reporting.tables import comparisons, references, structures
 from sparsessp.reporting.tables import runs as all_runs
@@ -109,6 +112,12 @@ def declare(*names, **more):
 
 def report(folder, experiments, results, labels, **more):
     write_report(folder, load_results(experiments, results, labels, **more))
+
+
+def readme(experiments, results, labels, **more):
+    """The Markdown page, without drawing its figures."""
+    loaded = load_results(experiments, results, labels, **more)
+    return markdown(page(loaded, frames(loaded), {}))
 
 
 def summary_of(results, names):
@@ -225,8 +234,7 @@ def test_csv_is_fixed_and_leaves_gaps_empty(tmp_path):
 def test_page_prints_a_dash_for_a_missing_run_and_names_it(tmp_path):
     put(tmp_path / "results", BASE, 0.2)
     put(tmp_path / "results", "tsns-3d-prefix-r2", 0.25)
-    report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
-    text = (tmp_path / "reports" / "README.md").read_text()
+    text = readme(plan(2), tmp_path / "results", labels())
     assert line(section(text, "Table 3"), "TGNet", "3-to-2D ★")[2:] == [
         "– *(**.4995**)*",
         "– *(.4113)*",
@@ -244,8 +252,7 @@ def test_page_makes_the_best_score_bold(tmp_path):
     put(tmp_path / "results", "linear-r2", 0.3)
     put(tmp_path / "results", "z-profile", 0.2)
     put(tmp_path / "results", "dodnet-3d-prefix-r2", 0.5)
-    report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
-    text = (tmp_path / "reports" / "README.md").read_text()
+    text = readme(plan(2), tmp_path / "results", labels())
     assert line(section(text, "Table 3"), "DoDNet", "3D")[2:] == [
         "**.5000** *(.5173)*",
         "**.2500** *(.4257)*",
@@ -276,15 +283,13 @@ def test_the_fingerprint_warns_only_of_what_lies_outside(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     table = fingerprint(pd.DataFrame({"structure": ["dna", "nucleolus"], "target_variance": [0.94, 0.5]}))
     real = labels(dataset="AllenCell collection", size=None, simulated=False)
-    report(tmp_path / "one", plan(2), tmp_path / "results", real, fingerprint=table)
-    text = (tmp_path / "one" / "README.md").read_text()
+    text = readme(plan(2), tmp_path / "results", real, fingerprint=table)
     assert "**Warning:** the variance of the test targets of Nucleolus differs" in text
     variance, published, difference, within = line(text, "Nucleolus", "1")[2:]
     assert (variance, within) == ("0.500", "**no**")
     assert difference == f"{0.5 - float(published.strip('*')):+.3f}"
-    assert (tmp_path / "one" / "tables" / "fingerprint.csv").read_text().count("\n") == 3
-    report(tmp_path / "two", plan(2), tmp_path / "results", real, fingerprint=table[:1])
-    text = (tmp_path / "two" / "README.md").read_text()
+    assert len(frames(load_results(plan(2), tmp_path / "results", real, fingerprint=table))["fingerprint"]) == 2
+    text = readme(plan(2), tmp_path / "results", real, fingerprint=table[:1])
     assert "Warning" not in text and line(text, "DNA", "1")[2] == "0.940"
 
 
@@ -329,8 +334,7 @@ def test_results_of_unplanned_ratios_are_ignored(tmp_path):
 
 def test_runs_outside_the_plan_are_named_as_such(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
-    report(tmp_path / "reports", declare(TGNET), tmp_path / "results", labels())
-    listed = (tmp_path / "reports" / "README.md").read_text().split("## Missing runs")[1]
+    listed = readme(declare(TGNET), tmp_path / "results", labels()).split("## Missing runs")[1]
     assert "not planned (44)" in listed and "`repmode-2d-none-r2`" in listed
 
 
@@ -391,9 +395,8 @@ def test_tables_4_and_5_show_their_runs_at_the_ratios_they_have(tmp_path):
     assert five.loc[3, "ratio8_R2"] == pytest.approx(0.25) and five.loc[3, "ratio8_R2_paper"] == 0.334
     assert five.loc[3, "backbone"] == "DINOv2-Base (architecture only)" and not list(five.filter(like="ratio4"))
     assert frame(5, 2, pretrained=("dinov2_base",)).loc[3, "backbone"] == "DINOv2-Base"
-    report(tmp_path / "r", declare("tsns-2d-prefix-dinov2_base-r8"), tmp_path / "results", labels(8))
-    page = (tmp_path / "r" / "README.md").read_text()
-    assert "## Table 5" in page and "## Table 4" not in page
+    text = readme(declare("tsns-2d-prefix-dinov2_base-r8"), tmp_path / "results", labels(8))
+    assert "## Table 5" in text and "## Table 4" not in text
 
 
 def test_seeds_are_one_number_with_its_standard_deviation(tmp_path):
@@ -436,8 +439,7 @@ def test_a_method_that_the_paper_lacks_has_rows_and_a_panel(tmp_path):
     assert set(panels) >= {"TGNet", "Plain"}
     drawn = sorted(tuple(line.get_ydata()) for line in panels["Plain"].lines)
     assert np.array(drawn) == pytest.approx(np.array([[0.0, 0.1], [0.2, 0.3]]))
-    write_report(tmp_path / "reports", results)
-    text = (tmp_path / "reports" / "README.md").read_text()
+    text = readme(experiments, tmp_path / "results", labels())
     assert line(section(text, "Table 3"), "Plain", "3-to-2D")[4] == ".3000 *(–)*"
 
 
@@ -465,9 +467,10 @@ def test_a_users_matplotlib_settings_change_nothing(tmp_path):
         "report(Path(sys.argv[1]), declare(TGNET), Path(sys.argv[2]), labels())"
     )
     tests = str(Path(__file__).parent)
-    for name, more in (("plain", {}), ("odd", {"MPLBACKEND": "no such backend", "MATPLOTLIBRC": str(home)})):
-        command = [sys.executable, "-c", code, str(tmp_path / name), str(tmp_path / "results"), tests]
-        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(Path(tests).parent), **more})
+    report(tmp_path / "plain", declare(TGNET), tmp_path / "results", labels())
+    odd = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "no such backend", "MATPLOTLIBRC": str(home)}
+    command = [sys.executable, "-c", code, str(tmp_path / "odd"), str(tmp_path / "results"), tests]
+    subprocess.run(command, check=True, env=odd)
     assert files(tmp_path / "plain") == files(tmp_path / "odd")
 
 
@@ -475,13 +478,11 @@ def test_the_z_profile_is_the_floor_of_every_run_and_a_dash_where_it_is_missing(
     put(tmp_path / "results", TGNET, [0.1, 0.3, 0.8])
     put(tmp_path / "results", "tsns-3d-prefix-r2", 0.1)
     experiments = declare(TGNET, "tsns-3d-prefix-r2")
-    report(tmp_path / "without", experiments, tmp_path / "results", labels())
-    text = (tmp_path / "without" / "README.md").read_text()
+    text = readme(experiments, tmp_path / "results", labels())
     assert "– for the z-profile" in text and "higher R² than" not in text and "- `z-profile`: not run" in text
     assert line(section(text, "Reference predictions"), "All") == ["All", "–", "–", "0.4000"]
     put(tmp_path / "results", "z-profile", 0.2)
-    report(tmp_path / "with", experiments, tmp_path / "results", labels())
-    text = (tmp_path / "with" / "README.md").read_text()
+    text = readme(experiments, tmp_path / "results", labels())
     assert "0.2000 for the z-profile" in text and "1 of 2 runs have a higher R² than the z-profile" in text
     assert line(section(text, "Reference predictions"), "All") == ["All", "0.2000", "–", "0.4000"]
 
@@ -489,13 +490,12 @@ def test_the_z_profile_is_the_floor_of_every_run_and_a_dash_where_it_is_missing(
 def test_what_was_run_says_how_topologies_and_sampling_differ_from_the_paper(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     epochs = {"3d": 2.0, "2to3d": 6.0, "3to2d": 6.0, "2d": 10.0}
-    report(tmp_path / "a", declare(TGNET), tmp_path / "results", labels(2, 8, epochs=epochs))
-    text = (tmp_path / "a" / "README.md").read_text()
+    text = readme(declare(TGNET), tmp_path / "results", labels(2, 8, epochs=epochs))
     assert "3D 2, 2-to-3D 6, 3-to-2D 6, 2D 10, in the ratio 1 : 3 : 3 : 5 (paper" in line(text, "epochs")[1]
     assert "3D 2, 2-to-3D 6, 3-to-2D 6, 2D 10, in the ratio 1 : 3 : 3 : 5 (paper" in section(text, "Claims")
     assert "4.64 µm at r = 8 (paper: 2.32 µm), so this" in text
-    report(tmp_path / "b", declare(TGNET), tmp_path / "results", labels(2, 8, voxel_um=(0.29, 0.29, 0.29)))
-    assert "2.32 µm at r = 8 (paper: 2.32 µm) |" in (tmp_path / "b" / "README.md").read_text()
+    text = readme(declare(TGNET), tmp_path / "results", labels(2, 8, voxel_um=(0.29, 0.29, 0.29)))
+    assert "2.32 µm at r = 8 (paper: 2.32 µm) |" in text
 
 
 def test_training_cost_counts_every_crop_three_times(tmp_path):
