@@ -114,8 +114,8 @@ class Repro:
                     return self.stage
         return None
 
-    def kill(self, alone):
-        if alone:
+    def kill(self, dvc_only):
+        if dvc_only:
             self.process.kill()
         else:
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -163,11 +163,12 @@ def disturb(clone, seconds, kills, rng, say=print):
                 stage = target if target == STARTING else run.stage
                 killed = bool(run.follow(until=began + rng.uniform(0, 1.1 * seconds[stage])))
         if killed:
-            alone = rng.random() < 1 / 3
-            run.kill(alone)
+            dvc_only = rng.random() < 1 / 3
+            run.kill(dvc_only)
             tally.kills[run.stage] += 1
             say(
-                f"kill {sum(tally.kills.values()):3d}  {'dvc alone' if alone else 'all      '}  {run.stage}", flush=True
+                f"kill {sum(tally.kills.values()):3d}  {'dvc alone' if dvc_only else 'all      '}  {run.stage}",
+                flush=True,
             )
             run.follow(until=time.monotonic() + 1)
         else:

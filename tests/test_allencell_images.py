@@ -131,7 +131,7 @@ def test_a_plane_that_an_ome_tiff_promises_and_does_not_hold_is_named(
     assert "is missing" in incomplete(path)
 
 
-def test_a_set_of_files_is_refused_even_where_all_are_there(tmp_path):
+def test_a_set_of_files_is_refused_even_if_all_files_exist(tmp_path):
     both = "".join(
         entry(page, page % 6, HERE if page < 6 else THERE, "image.ome.tiff" if page < 6 else "second.ome.tiff")
         for page in range(12)
@@ -241,6 +241,13 @@ def test_a_complete_czi_is_read_wherever_its_indices_start(tmp_path, tiles):
     assert np.array_equal(read(tmp_path / "image.czi", (1, 0)), VOXELS[::-1])
 
 
+@pytest.mark.parametrize("dtype", (np.uint8, np.float32))
+def test_users_may_predict_czi_files_with_other_pixels(tmp_path, dtype):
+    pixels = (VOXELS // 20).astype(dtype)
+    write_tiles(tmp_path / "image.czi", [(at, *corner, pixels[at["C"], at["Z"]]) for at, *corner, _ in planes()])
+    assert np.array_equal(planes_of(tmp_path / "image.czi", (0, 1)), pixels)
+
+
 def test_a_single_channel_with_another_index_is_channel_0(tmp_path):
     write_tiles(tmp_path / "image.czi", [tile for tile in planes(z=3, c=2) if tile[0]["C"] == 3])
     assert np.array_equal(read(tmp_path / "image.czi", (0,)), VOXELS[1:])
@@ -303,7 +310,7 @@ def test_other_units_are_not_guessed(unit):
 
 
 @pytest.mark.parametrize("size", ("-1", "inf", "wide", "", -0.1))
-def test_a_size_that_is_none_is_named(size):
+def test_an_invalid_size_is_named(size):
     with pytest.raises(SparseSSPError, match="row 7: PhysicalSizeX = .*; allowed: positive numbers"):
         edge_um(size, "µm", "PhysicalSizeX", "row 7")
 
@@ -359,7 +366,7 @@ def test_a_wrong_voxel_size_is_refused_and_the_right_one_accepted(tmp_path, writ
     assert facts(path, tmp_path)["voxel_z_um"] == "0.29"
 
 
-def test_edges_that_a_file_does_not_give_are_the_catalogues(tmp_path):
+def test_edges_that_a_file_does_not_give_are_taken_from_the_catalogue(tmp_path):
     path = tmp_path / "image.tif"
     write_ome(path, 1, "nm", "XY")
     got = read_image(path, (0,), "row 7")
@@ -369,7 +376,7 @@ def test_edges_that_a_file_does_not_give_are_the_catalogues(tmp_path):
         assert "y, x of the file, otherwise of the catalogue" in file.ome_metadata
 
 
-def test_imagej_may_count_planes_downwards_and_in_units_of_their_own(tmp_path):
+def test_imagej_spacing_may_be_negative_and_in_another_unit(tmp_path):
     path = tmp_path / "image.tif"
     write_imagej(path, 1, "nm", spacing=-0.00029, zunit="mm", axes="XY")
     assert read_image(path, (0,), "row 7").voxel_um == pytest.approx(VOXEL_UM)

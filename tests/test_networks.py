@@ -113,7 +113,7 @@ def test_an_imported_class_is_not_one_of_the_file(tmp_path, monkeypatch):
 
 def test_every_legal_combination_fits_together_at_full_width():
     """Without a method: whether channels and depths divide does not depend on it; `test_costs` builds each method."""
-    for values in (values for values in LEGAL if values["ratio"] in (RATIOS[0], RATIOS[-1])):
+    for values in COVERING:
         network = meta_network(NetworkSettings(method="plain", **values))
         assert shapes(network)[-1] == ("prediction", (1, 32, 128, 128))
 
@@ -244,9 +244,9 @@ def test_a_sample_does_not_depend_on_its_batch_nor_on_the_mode(method):
     view, tasks = torch.randn(4, 1, 4, 32, 32, dtype=torch.float64), torch.tensor([3, 0, 3, 7])
     with torch.no_grad():
         together = network(view, tasks)
-        alone = torch.cat([network(view[i : i + 1], tasks[i : i + 1]) for i in range(4)])
+        one_by_one = torch.cat([network(view[i : i + 1], tasks[i : i + 1]) for i in range(4)])
         evaluated = network.eval()(view, tasks)
-    same(together, alone)
+    same(together, one_by_one)
     assert torch.equal(together, evaluated)
 
 

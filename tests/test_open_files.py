@@ -87,11 +87,11 @@ def descriptors_left(count):
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
 def test_a_training_on_many_volumes_needs_few_descriptors(tmp_path):
-    write_volume(tmp_path / "whole.ome.tiff", volume())
+    write_volume(tmp_path / "volume.ome.tiff", volume())
     write_volume(tmp_path / "view.ome.tiff", Volume(volume().voxels[:1, ::2], (TRANSMITTED_LIGHT,), (0.58, 0.29, 0.29)))
     rows = []
     for i in range(VOLUMES):
-        for folder, source in (("volumes", "whole"), ("views", "view")):
+        for folder, source in (("volumes", "volume"), ("views", "view")):
             (tmp_path / folder).mkdir(exist_ok=True)
             os.link(tmp_path / f"{source}.ome.tiff", tmp_path / folder / f"{i}.ome.tiff")
         rows.append({"volume": f"v{i}", "structure": "dna", "path": f"{i}.ome.tiff", "sha256": "0"})
@@ -264,7 +264,7 @@ def test_a_download_without_descriptors_is_not_tried_again(tmp_path):
 
 
 @pytest.mark.parametrize("number", (errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO))
-def test_an_error_of_the_system_is_found_in_what_a_library_raises(number):
+def test_an_error_of_the_system_is_found_in_the_error_of_a_library(number):
     cause = OSError(number, os.strerror(number))
     wrapped = requests.ConnectionError(f"Max retries exceeded (Caused by NewConnectionError({str(cause)!r}))")
     texts = (
@@ -281,5 +281,5 @@ def test_an_error_of_the_system_is_found_in_what_a_library_raises(number):
 @pytest.mark.parametrize(
     "error", (ValueError("bad plane (5)"), OSError("no number"), FileNotFoundError(errno.ENOENT, "gone"))
 )
-def test_a_fault_of_the_file_is_not_an_error_of_the_system(error):
+def test_a_broken_file_is_not_reported_as_an_error_of_the_system(error):
     raise_system_error(error, Path("f"))

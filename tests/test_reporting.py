@@ -151,7 +151,7 @@ def test_every_published_row_is_a_legal_experiment(table):
         assert ExperimentSettings.load(settings, "name", strict=True).name == row.experiment(ratio)
 
 
-def test_the_tables_have_the_papers_rows():
+def test_the_tables_have_the_rows_of_the_paper():
     assert [len(rows(table)) for table in (1, 2, 3, 7)] == [20, 4, 20, 4]
     assert rows(1)[0].experiment(2) == "repmode-2d-none-r2"
     assert rows(1)[0].experiment(1) == "repmode-2d-prefix-r1"
@@ -165,7 +165,7 @@ def test_the_tables_have_the_papers_rows():
     assert np.isnan(published(winner(3), 1, "R2"))
 
 
-def test_published_csv_is_the_tables_once():
+def test_published_csv_lists_each_printed_value_once():
     frame = pd.read_csv(Path(sys.modules[rows.__module__].__file__).with_name("published.csv"))
     assert len(frame) == 696
     assert not frame.duplicated([c for c in frame if c != "value"]).any()
@@ -181,7 +181,7 @@ def test_delta_imp_is_the_papers():
             assert ours == pytest.approx(published(row, ratio, metric, DELTA_IMP), abs=0.025)
 
 
-def test_table_3_holds_the_hand_computed_means(tmp_path):
+def test_table_3_matches_means_computed_by_hand(tmp_path):
     put(tmp_path, TGNET, [0.1, 0.3, 0.8])
     put(tmp_path, BASE, [0.2, 0.2, 0.2])
     results = load_results(declare(BASE, TGNET), tmp_path, labels())
@@ -200,7 +200,7 @@ def test_table_3_holds_the_hand_computed_means(tmp_path):
     assert np.isnan(run[f"{KEYS[2]}_R2"])
 
 
-def test_no_improvement_where_the_baseline_is_missing_or_explains_nothing(tmp_path):
+def test_no_improvement_over_a_missing_or_useless_baseline(tmp_path):
     put(tmp_path, TGNET, 0.3)
     assert np.isnan(summary_of(tmp_path, [TGNET]).at[TGNET, (DELTA_IMP, "R2")])
     for r2 in (0.0, -0.1):
@@ -210,7 +210,7 @@ def test_no_improvement_where_the_baseline_is_missing_or_explains_nothing(tmp_pa
         assert summary.at[TGNET, (DELTA_IMP, "MSE")] == pytest.approx(100 * (0.3 - r2) / (1 - r2))
 
 
-def test_ceilings_are_weighed_like_the_scores(tmp_path):
+def test_ceilings_are_averaged_like_the_scores(tmp_path):
     put(tmp_path, TGNET, 0.3)
     put(tmp_path, "linear-r2", 0.1)
     known = {KEYS[0]: 0.6, KEYS[1]: 0.9}
@@ -221,7 +221,7 @@ def test_ceilings_are_weighed_like_the_scores(tmp_path):
     assert "ceiling_R2" not in references.frame(load_results(declare(TGNET), tmp_path, labels()))
 
 
-def test_csv_is_fixed_and_leaves_gaps_empty(tmp_path):
+def test_csv_has_fixed_decimals_and_empty_gaps(tmp_path):
     put(tmp_path, TGNET, -0.00001)
     text = csv_text(comparisons.frame(3, load_results(declare(TGNET), tmp_path, labels())))
     lines = list(csv.DictReader(io.StringIO(text)))
@@ -293,7 +293,7 @@ def test_the_fingerprint_warns_only_of_what_lies_outside(tmp_path):
     assert "Warning" not in text and line(text, "DNA", "1")[2] == "0.940"
 
 
-def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_path):
+def test_the_same_results_give_the_same_bytes_and_other_files_are_kept(tmp_path):
     for ratio, name in enumerate(plan(2, 8)):
         put(tmp_path / "results", name, 0.01 * ratio)
     for folder in ("one", "two"):
@@ -332,7 +332,7 @@ def test_results_of_unplanned_ratios_are_ignored(tmp_path):
     assert files(tmp_path / "before") == files(tmp_path / "after")
 
 
-def test_runs_outside_the_plan_are_named_as_such(tmp_path):
+def test_unplanned_runs_are_listed_separately(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     listed = readme(declare(TGNET), tmp_path / "results", labels()).split("## Missing runs")[1]
     assert "not planned (44)" in listed and "`repmode-2d-none-r2`" in listed
@@ -368,7 +368,7 @@ def test_no_report_without_a_single_run(tmp_path):
     assert not (tmp_path / "reports").exists()
 
 
-def test_no_report_on_other_volumes_than_the_labels_say(tmp_path):
+def test_no_report_if_the_number_of_volumes_differs(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     with pytest.raises(SparseSSPError, match="3 volumes; the dataset has 36"):
         report(tmp_path / "reports", plan(2), tmp_path / "results", labels(test=36))
@@ -474,7 +474,7 @@ def test_a_users_matplotlib_settings_change_nothing(tmp_path):
     assert files(tmp_path / "plain") == files(tmp_path / "odd")
 
 
-def test_the_z_profile_is_the_floor_of_every_run_and_a_dash_where_it_is_missing(tmp_path):
+def test_the_z_profile_is_a_reference_for_every_run_or_a_dash(tmp_path):
     put(tmp_path / "results", TGNET, [0.1, 0.3, 0.8])
     put(tmp_path / "results", "tsns-3d-prefix-r2", 0.1)
     experiments = declare(TGNET, "tsns-3d-prefix-r2")

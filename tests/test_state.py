@@ -34,7 +34,7 @@ def test_the_same_run_finds_its_state_again(workspace):
     assert folder() == folder() and folder().parent == Path(".scratch")
 
 
-def test_weights_that_are_not_there_stop_the_stage_before_it_looks_for_them_on_the_hub(workspace):
+def test_missing_local_weights_stop_the_stage_before_it_asks_the_hub(workspace):
     arguments = ["--method", "plain", "--topology", "2d", "--backbone", "resnet18", "--iterations", "1"]
     arguments += ["--weights", "weights.pth", "--watch", "weights.pth"]
     with pytest.raises(SparseSSPError, match=r"weights 'weights\.pth': no such file or folder in .*git add"):

@@ -10,12 +10,29 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from sparsessp.errors import SparseSSPError
+
 _AXES = "TCZ"
 _DIRECTORY_POSITION = 84  # in the header segment at the start of the file
 _SEGMENT_HEADER, _ENTRIES = 32, 128
-_UNCOMPRESSED, _BYTES_PER_PIXEL = 0, 2
+_UNCOMPRESSED = 0
+# By pixel type: Gray8, Gray16, Gray32Float, Bgr24, Bgr48, Bgr96Float.
+_BYTES_PER_PIXEL = {0: 1, 1: 2, 2: 4, 3: 3, 4: 6, 8: 12}
 _ENTRY = struct.Struct("<2siqiiB5xi")  # schema, pixel type, position, part, compression, pyramid, dimensions
 _DIMENSION = struct.Struct("<4siifi")  # name, start, size, start coordinate, stored size
+
+
+def czi_library(source: str) -> Any:
+    """Return the module that reads CZI files; `source` names the file in errors.
+
+    Raises:
+        SparseSSPError: It is not installed.
+    """
+    try:
+        from pylibCZIrw import czi
+    except ImportError:
+        raise SparseSSPError(f"{source}: CZI files need an extra: pip install 'sparsessp[czi]'") from None
+    return czi
 
 
 class Field(NamedTuple):
@@ -82,7 +99,7 @@ class Tiles:
 
 
 def incomplete_tiles(path: Path) -> Iterator[dict[str, int]]:
-    """Yield the coordinates of each uncompressed 16-bit tile in full resolution with fewer bytes than pixels need.
+    """Yield the coordinates of each uncompressed tile in full resolution with fewer bytes than its pixels need.
 
     Args:
         path: CZI file that libCZI can open.
@@ -92,24 +109,24 @@ def incomplete_tiles(path: Path) -> Iterator[dict[str, int]]:
         (count,) = _read(file, position + _SEGMENT_HEADER, "<i")
         file.seek(position + _SEGMENT_HEADER + _ENTRIES)
         entries = [_entry(file) for _ in range(count)]
-        for start, compression, pyramid, at, pixels in entries:
+        for start, compression, pyramid, at, needed in entries:
             (size,) = _read(file, start + _SEGMENT_HEADER + 8, "<q")
-            if compression == _UNCOMPRESSED and not pyramid and size < _BYTES_PER_PIXEL * pixels:
+            if compression == _UNCOMPRESSED and not pyramid and size < needed:
                 yield at
 
 
 def _entry(file: BinaryIO) -> tuple[int, int, int, dict[str, int], int]:
-    """Return position, compression, pyramid level, coordinates and stored pixels of a tile."""
-    schema, _, start, _, compression, pyramid, count = _ENTRY.unpack(file.read(_ENTRY.size))
+    """Return position, compression, pyramid level, coordinates and bytes of the pixels of a tile."""
+    schema, kind, start, _, compression, pyramid, count = _ENTRY.unpack(file.read(_ENTRY.size))
     if schema != b"DV":
         raise ValueError(f"the directory has an entry of the unknown kind {schema!r}")
-    at, pixels = {}, 1
+    at, needed = {}, _BYTES_PER_PIXEL.get(kind, 0)
     for _ in range(count):
         name, first, _, _, stored = _DIMENSION.unpack(file.read(_DIMENSION.size))
         key = name.rstrip(b"\0").decode("ascii")
         at[key] = first
-        pixels *= stored if key in ("X", "Y") else 1
-    return start, compression, pyramid, at, pixels
+        needed *= stored if key in ("X", "Y") else 1
+    return start, compression, pyramid, at, needed
 
 
 def _read(file: BinaryIO, position: int, layout: str) -> tuple[int, ...]:

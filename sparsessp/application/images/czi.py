@@ -1,13 +1,12 @@
 """CZI files of Zeiss microscopes; needs the extra `czi`."""
 
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
 from sparsessp.application.images.image import Image, chosen_scene, in_um, plane_error
-from sparsessp.data.czi_tiles import Field, Tiles
+from sparsessp.data.czi_tiles import Field, Tiles, czi_library
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
 
@@ -26,7 +25,7 @@ class CziImage(Image):
         """Return one plane."""
         if fault := self.tiles.fault(self.field, frame, channel, plane):
             raise plane_error(self.path, frame, channel, plane, fault)
-        czi = _library(self.path)
+        czi = czi_library(str(self.path))
         try:
             with czi.open_czi(str(self.path)) as file:
                 at = self.tiles.at(frame, channel, plane)
@@ -38,21 +37,13 @@ class CziImage(Image):
             raise SparseSSPError(f"{self.path}: plane {plane} cannot be read ({error})") from None
 
 
-def _library(path: Path) -> Any:
-    try:
-        from pylibCZIrw import czi
-    except ImportError:
-        raise SparseSSPError(f"{path}: reading CZI files needs an extra: pip install 'sparsessp[czi]'") from None
-    return czi
-
-
 def open_czi(path: Path, scene: int | None) -> Image:
     """Open a CZI file.
 
     Raises:
         SparseSSPError: The file is broken, has colour pixels, or the extra is not installed.
     """
-    czi = _library(path)
+    czi = czi_library(str(path))
     try:
         with czi.open_czi(str(path)) as file:
             scenes = file.scenes_bounding_rectangle

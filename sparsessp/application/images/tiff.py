@@ -53,7 +53,7 @@ def open_tiff(path: Path, scene: int | None, axes: str | None) -> Image:
         axes: Names of the axes, such as ZCYX, if the file does not name them.
 
     Raises:
-        SparseSSPError: The file is broken, has colour pixels, or its axes cannot be told.
+        SparseSSPError: The file is broken, has colour pixels, or its axes are unknown.
     """
     file = None
     try:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from sparsessp.data.allencell.recording import Recording, check_axes, check_size, plane_error
-from sparsessp.data.czi_tiles import Tiles
+from sparsessp.data.czi_tiles import Tiles, czi_library
 from sparsessp.data.voxel_size import Edges, edge_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
@@ -16,10 +16,7 @@ from sparsessp.support.files import raise_system_error
 
 def read_czi(path: Path, channels: Sequence[int], source: str) -> Recording:
     """Read some channels plane by plane, so that memory holds only these; see `images.read_image`."""
-    try:
-        from pylibCZIrw import czi
-    except ImportError:
-        raise SparseSSPError(f"{source}: reading CZI files needs pylibCZIrw: pip install pylibCZIrw") from None
+    czi = czi_library(source)
     try:
         with czi.open_czi(str(path)) as file:
             return Recording(_read_voxels(file, path, channels, source), _edges(file.raw_metadata, source))
@@ -42,10 +39,10 @@ def _read_voxels(file: Any, path: Path, channels: Sequence[int], source: str) ->
     voxels = np.empty(shape, np.uint16)
     for channel, stack in zip(channels, voxels, strict=True):
         for number, plane in enumerate(stack):
-            if fault := tiles.fault(field, 0, channel, number):
-                raise plane_error(source, number, channel, fault)
             if kinds := tiles.pixel_types(0, channel, number) - {"Gray16"}:
                 raise SparseSSPError(f"{source}: channel {channel} has pixels {', '.join(kinds)}; allowed: Gray16")
+            if fault := tiles.fault(field, 0, channel, number):
+                raise plane_error(source, number, channel, fault)
             plane[...] = file.read(field, tiles.at(0, channel, number), pixel_type="Gray16")[..., 0]
     return voxels
 
