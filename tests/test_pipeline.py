@@ -198,6 +198,7 @@ for stage in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow  # a process for each stage
 def test_code_lists_hold_every_file_a_stage_imports():
     lines = sh(ROOT, sys.executable, "-c", LOADED, *stages()).stdout.splitlines()
     assert len(lines) == len(stages())

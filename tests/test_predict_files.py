@@ -322,15 +322,15 @@ for image in images:
 
 
 def test_a_wide_stack_does_not_need_memory_for_its_prediction(tmp_path):
-    """The prediction has 100 MB, of which memory holds a few rows."""
+    """The prediction has 50 MB, of which memory holds a few rows."""
     model = saved_model(tmp_path / "model.pt", ratio=8, method="plain", topology="2d", interpolation="none")
     images = []
-    for rows in (32, 256):
+    for rows in (32, 128):
         light = (stack((2, rows, 64)) * 50 + 500).astype(np.uint8)
         images.append(tmp_path / f"{rows}.tif")
         ome(images[-1], np.tile(light, (3, 1, 16)), "ZYX", spacing=(8 * 0.29, 0.29, 0.29))
     command = [sys.executable, "-c", MEMORY, model, tmp_path / "out", *images]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     small, large = (int(line) for line in done.stdout.splitlines() if line.isdigit())
-    predicted = (tmp_path / "out" / "256_predicted.ome.tiff").stat().st_size / 2**20
-    assert predicted > 90 and large - small < 0.5 * predicted, (small, large)
+    predicted = (tmp_path / "out" / "128_predicted.ome.tiff").stat().st_size / 2**20
+    assert predicted > 45 and large - small < 0.5 * predicted, (small, large)
