@@ -64,6 +64,16 @@ def block_bytes(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> int
     return min(max(held, 0), series.nbytes)
 
 
+def is_described(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> bool:
+    """Return whether a series follows the file's OME, ImageJ or shape metadata.
+
+    If they do not fit the pages, because the file is cut short, tifffile ignores them and reads the pages as a stack
+    without names, in which channels and planes alternate.
+    """
+    kinds = {"ome": file.is_ome, "imagej": file.is_imagej, "shaped": file.is_shaped}
+    return not any(kinds.values()) or bool(kinds.get(series.kind))
+
+
 def is_block(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> bool:
     """Return whether a single directory describes all planes of a series, as ImageJ writes large files."""
     return series.dataoffset is not None and (series.is_truncated or len(file.pages) < len(series))

@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from sparsessp.application.images.image import Image, chosen_scene, in_um, plane_error
-from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block
+from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block, is_described
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
 
@@ -95,8 +95,7 @@ def _axes(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries, 
                 f"{path}: axes {given!r} do not fit shape {series.shape}; allowed: {len(axes)} of TCZYX, ending in YX"
             )
         return given
-    # tifffile then reads the pages as a stack without names, in which channels and planes alternate.
-    if (file.is_imagej and series.kind != "imagej") or (file.is_shaped and series.kind != "shaped"):
+    if not is_described(file, series):
         raise SparseSSPError(
             f"{path}: its metadata do not describe the {len(file.pages)} planes in the file; is it cut short? If it is "
             "complete, name its axes with --axes, such as ZYX"

@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from sparsessp.data.allencell.recording import Recording, check_axes, check_size, plane_error
-from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block
+from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block, is_described
 from sparsessp.data.voxel_size import Edges, edge_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
@@ -32,6 +32,10 @@ def read_tiff(path: Path, channels: Sequence[int], source: str) -> Recording:
 
 def _read_voxels(file: tifffile.TiffFile, channels: Sequence[int], source: str) -> np.ndarray:
     series = file.series[0]
+    if not is_described(file, series):
+        raise SparseSSPError(
+            f"{source}: the metadata do not describe the {len(file.pages)} planes in the file; is it cut short?"
+        )
     # Unnamed axes are not guessed: a file cut short has lost their names, and planes with them.
     if set(series.axes) - set("TCZYX") or not series.axes.endswith("YX"):
         hint = "; the OME metadata describe no plane of this file" if file.ome_metadata else ""
