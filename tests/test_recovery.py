@@ -1,4 +1,4 @@
-"""What DVC and the pipeline promise together, with a real DVC: kills, failures, company, and hostile params."""
+"""DVC and the pipeline together, with a real DVC: kills, failures, parallel runs, and hostile params."""
 
 import os
 import random
@@ -45,11 +45,11 @@ def test_three_kills_change_no_byte(reproduced, tmp_path):
     assert tally.faults == [] and chaos.differences(reference, clone) == []
 
 
-@pytest.mark.parametrize("kept", (0, 200, 0.5, 0.9))
+@pytest.mark.parametrize("kept", (0, 0.5))
 def test_an_incomplete_dvc_lock_that_dvc_refuses_is_checked_out_again(reproduced, clone, kept):
     sh(clone, "git", *chaos.AS_CHAOS, "commit", "--quiet", "-am", "results")
     content = (clone / "dvc.lock").read_bytes()
-    (clone / "dvc.lock").write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+    (clone / "dvc.lock").write_bytes(content[: int(kept * len(content))])
     done = sh(clone, "dvc", "repro", ok=False)
     if done.returncode:  # half a file may be valid; then DVC finds what it lacks in its cache
         assert chaos.mend(clone, done.stdout + done.stderr) == "lockfiles"
@@ -162,9 +162,7 @@ def test_a_full_or_read_only_cache_is_named_and_space_or_permission_is_enough(re
         ("data.source.catalogue", "data/synthetic.yaml; touch trace"),
         ("data.source.size", "$(touch trace)"),
         ("data.source.`touch trace`", "x"),
-        ("scale.network.depth", "8; touch trace"),
         ("scale.training.schedule", "one_cycle\ntouch trace"),
-        ("scale.network.x; touch trace #", "8"),
         ("ratios", ["2; touch trace"]),
         ("experiments.x; touch trace #", {"method": "tgnet"}),
     ),
