@@ -26,10 +26,12 @@ def find_page(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: 
     if page is None:
         why = "the metadata list it, but the file does not hold it; is this one file of a set, or cut short?"
         raise UnusablePage(f"is missing: {why}")
-    if page.parent.filehandle.path != file.filehandle.path:
-        raise UnusablePage(f"is missing: it is in another file of a set, {page.parent.filename}")
+    if page.parent is not file:
+        if page.parent.filehandle.path != file.filehandle.path:
+            raise UnusablePage(f"is missing: it is in another file of a set, {page.parent.filename}")
+        page = file.pages[page.index]
     # Not as a frame, which is read by the layout of the first page.
-    page = file.pages[page.index].aspage()
+    page = page.aspage()
     if why := _fault(page, file.filehandle.size):
         raise UnusablePage(f"is missing: {why}")
     if (page.shape, page.dtype) != (series.shape[-2:], series.dtype):
