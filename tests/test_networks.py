@@ -178,8 +178,8 @@ def test_fold_is_channel_major_and_undone_by_unfold():
 
 
 def test_an_indivisible_depth_is_refused_with_both_values():
-    settings = NetworkSettings(method="plain", topology="2to3d", depth=16, width_2d=8, groups=4, embedding=64)
-    with pytest.raises(SparseSSPError, match="8 .*16"):
+    settings = NetworkSettings(method="plain", topology="2to3d", depth=16, width_2d=24, groups=4, embedding=64)
+    with pytest.raises(SparseSSPError, match="24 .*16"):
         build(settings)
 
 
