@@ -37,7 +37,7 @@ TESTS := OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile --no-loadsco
 test: $(READY)
 	$(RUN) $(TESTS)
 
-# All but the tests that run a real DVC.
+# All but the tests marked slow, which run a real DVC or start many processes.
 quick: $(READY)
 	$(RUN) $(TESTS) -m "not slow"
 

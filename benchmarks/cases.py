@@ -241,9 +241,9 @@ def inference(method: str, tasks: int, size: Size, machine: Machine) -> list[Row
     windows = prod(
         len(window_starts(n, w, 0.5)) for n, w in zip((planes, height, width), (depth, window, window), strict=True)
     )
-    whole, head = operations(settings, window)
+    total, head = operations(settings, window)
     # For each further structure only the head is computed again; no case predicts several structures with RepMode.
-    bound = windows * (whole + (tasks - 1) * head) / machine.arithmetic
+    bound = windows * (total + (tasks - 1) * head) / machine.arithmetic
     what = "one structure" if tasks == 1 else f"{tasks} structures"
     name = f"predict {what}, {method} 3d, {planes}x{height}x{width}"
     return [Row(name, "s", pair.ours, pair.straightforward, pair.ratio, bound)]

@@ -61,7 +61,7 @@ def guarded(stage: str) -> Iterator[None]:
 
 
 def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
-    """Run a stage's script with these arguments; started by hand, without the rules of DVC's stages."""
+    """Run a stage's script with these arguments; one started by hand takes no lock and watches no parent."""
     np.set_printoptions(legacy=False)  # pandas writes CSV files with it; a user's start-up code may have changed it
     stage = os.environ.get("DVC_STAGE")
     if not stage:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,7 +18,8 @@ def stages() -> list[str]:
     return sorted(path.stem for path in (ROOT / _STAGES).glob("[!_]*.py"))
 
 
-def imports(source: Path) -> set[Path]:
+@cache
+def imports(source: Path) -> frozenset[Path]:
     """Return the project's files that `source` imports, relative to the project."""
     found = set()
     for node in ast.walk(ast.parse((ROOT / source).read_text(encoding="utf-8"))):
@@ -32,7 +34,7 @@ def imports(source: Path) -> set[Path]:
             # Importing a.b.c also runs a/__init__.py and a/b/__init__.py.
             found |= {Path(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)}
             found.add(Path(*parts).with_suffix(".py"))
-    return {path for path in found if (ROOT / path).is_file()}
+    return frozenset(path for path in found if (ROOT / path).is_file())
 
 
 def closure(sources: Iterable[Path]) -> set[Path]:

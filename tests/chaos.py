@@ -1,10 +1,10 @@
-"""Kill `dvc repro` with SIGKILL, again and again, and compare what it comes to with an undisturbed run.
+"""Kill `dvc repro` with SIGKILL again and again, and compare the result with that of an undisturbed run.
 
   python tests/chaos.py --kills 50 --seed 0
 
 Two clones of this checkout run the same small plan at smoke scale. One runs undisturbed; the other is killed at random
-moments, spread evenly over its stages and what DVC does between them: two times out of three the whole process group,
-else DVC alone, which leaves the stage behind. Each time plain `dvc repro` is started again. DVC writes dvc.lock in
+moments, spread evenly over its stages and DVC's own work between them: two times out of three the whole process group,
+otherwise DVC alone, whose stage keeps running. Each time plain `dvc repro` is started again. DVC writes dvc.lock in
 place; if a kill leaves a file that DVC refuses to read, the documented remedy is applied, `git checkout dvc.lock`, and
 counted (`lockfiles`); so is the removal of .dvc/tmp/rwlock, as DVC's own message advises (`rwlocks`). At the end both
 clones must hold the same bytes. Nothing in the checkout changes.
@@ -48,7 +48,7 @@ SMALL_PLAN = (
     "plan.grid=[{method:[tgnet],topology:[3to2d]},{method:[plain],topology:[2d]}]",
 )
 STARTING = "(dvc starts)"
-# Measured anew by every run: no two give the same bytes.
+# Measured by every run, so never equal.
 MEASURED = ("artifacts/profile", "artifacts/durations", "reports/timings.")
 # Not results: the pipeline's own notes.
 NOTES = ("artifacts/locks", "artifacts/failures", "artifacts/logs")
@@ -96,7 +96,7 @@ class Repro:
         self.lines.put(None)
 
     def follow(self, until=None, stages=()):
-        """Read until one of `stages` begins, a time has come, or the end; returns which: the stage, True, None."""
+        """Read until one of `stages` begins (return it), the time `until` (return True), or the end (return None)."""
         while not self.ended:
             try:
                 wait = None if until is None else max(0.0, until - time.monotonic())
@@ -114,8 +114,8 @@ class Repro:
                     return self.stage
         return None
 
-    def kill(self, alone):
-        if alone:
+    def kill(self, dvc_only):
+        if dvc_only:
             self.process.kill()
         else:
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -141,7 +141,7 @@ class _Everything:
 
 
 def targets(seconds, kills, rng):
-    """Which stage to kill in, one for each kill, in the order of the run and as evenly as may be."""
+    """Return the stage of each kill, in the order of the run and as evenly as possible."""
     stages = [stage for stage in seconds if stage != "profile"]
     share, left = divmod(kills, len(stages))
     extra = set(rng.sample(stages, left))
@@ -157,17 +157,18 @@ def disturb(clone, seconds, kills, rng, say=print):
         run, after_kill, killed = Repro(clone), killed, False
         if waiting:
             target = waiting.pop(0)
-            # A stage that an earlier kill came too late for is done; then the next one will do.
+            # If an earlier kill came too late, its stage is done; then the next one is killed.
             if target == STARTING or run.follow(stages=order[order.index(target) :]):
                 began = time.monotonic()
                 stage = target if target == STARTING else run.stage
                 killed = bool(run.follow(until=began + rng.uniform(0, 1.1 * seconds[stage])))
         if killed:
-            alone = rng.random() < 1 / 3
-            run.kill(alone)
+            dvc_only = rng.random() < 1 / 3
+            run.kill(dvc_only)
             tally.kills[run.stage] += 1
             say(
-                f"kill {sum(tally.kills.values()):3d}  {'dvc alone' if alone else 'all      '}  {run.stage}", flush=True
+                f"kill {sum(tally.kills.values()):3d}  {'dvc alone' if dvc_only else 'all      '}  {run.stage}",
+                flush=True,
             )
             run.follow(until=time.monotonic() + 1)
         else:
@@ -187,7 +188,7 @@ def disturb(clone, seconds, kills, rng, say=print):
         missing = kills - sum(tally.kills.values())
         if not missing:
             return tally
-        say(f"all stages done, {missing} kills to go: once more from the start", flush=True)
+        say(f"all stages done, {missing} kills left: starting again", flush=True)
         forget(clone)
         waiting = targets(seconds, missing, rng)
 
@@ -204,7 +205,7 @@ def mend(clone, said):
 
 
 def adopt(one, other):
-    """Take over what stage profile measured: it takes long, and no two runs measure the same."""
+    """Copy the measurements of stage profile, which takes long and never measures the same twice."""
     sh(other, "dvc", "repro", "check")
     shutil.copytree(one / "artifacts/profile", other / "artifacts/profile")
     sh(other, "dvc", "commit", "--force", "profile")
@@ -212,12 +213,12 @@ def adopt(one, other):
 
 
 def forget(clone):
-    """Bring a clone back to where it has run nothing but the profile."""
+    """Reset a clone to the state in which only the profile has run."""
     sh(clone, "git", "checkout", "--quiet", "dvc.lock", "reports")
     for path in (clone / "artifacts").iterdir():
         if path.name not in ("profile", "code", "checked"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    # Else DVC would find every result there again.
+    # Otherwise DVC would restore every result from there.
     shutil.rmtree(clone / ".dvc/cache/runs")
 
 
@@ -235,7 +236,7 @@ def sums(clone):
 def locked(clone):
     """The outputs in dvc.lock of each stage of the plan, but for the measured ones.
 
-    A torn file may still be valid; then it lacks entries of earlier plans, too, which no run brings back.
+    An incomplete file may still be valid; then it also lacks entries of earlier plans, which no run restores.
     """
     planned = sh(clone, "dvc", "stage", "list", "--name-only").stdout.split()
     stages = read_yaml(clone / "dvc.lock")["stages"]
@@ -247,7 +248,7 @@ def locked(clone):
 
 
 def differences(one, other):
-    """Say what is not the same in two clones, a line each."""
+    """Return the differences between two clones, one line each."""
     have = (sums(one), sums(other))
     errors = [
         f"{name}: differs or is missing" for name in sorted(have[0].keys() | have[1].keys()) if not same(have, name)

@@ -26,6 +26,8 @@ LONG = (
     "test_training",
     "test_extension",
     "test_pipeline",
+    "test_benchmarks",
+    "test_predict_files",
 )
 
 

@@ -154,7 +154,7 @@ def test_a_failing_server_ends_in_a_complete_and_verified_data_set(lab):
     assert len(lab.asked()) == asked
 
 
-def test_archives_side_by_side_give_the_same_files(lab):
+def test_archives_in_parallel_give_the_same_files(lab):
     one = lab.acquire()
     lab.out, lab.scratch = lab.folder / "others", lab.folder / "other scratch"
     pd.testing.assert_frame_equal(lab.acquire(workers=3, progress=True), one)
@@ -166,7 +166,7 @@ def test_archives_side_by_side_give_the_same_files(lab):
     ("conduct", "says"),
     (({"truncated": 5000}, "breaks off after 5000 of"), ({"corrupt": True}, "truncated or corrupt")),
 )
-def test_a_bad_archive_is_named_and_nothing_of_it_stays(lab, conduct, says):
+def test_a_bad_archive_is_named_and_leaves_no_file(lab, conduct, says):
     for key, value in conduct.items():
         setattr(lab.server.conduct("beta_actin.tar.gz"), key, value)
     with pytest.raises(SparseSSPError, match=f"1 error;(?s:.*)beta_actin.tar.gz.*{says}"):
@@ -208,7 +208,7 @@ def test_an_archive_that_has_changed_is_refused(lab, tmp_path):
     assert not lab.out.exists() and lab.left(lab.scratch) == []
 
 
-def test_another_etag_half_way_starts_again(lab):
+def test_a_changed_etag_restarts_the_download(lab):
     conduct = lab.server.conduct("fibrillarin.tar.gz")
     conduct.drops, conduct.etags = [9000], ['"first"', '"second"']
     assert len(lab.acquire(("nucleolus",))) == 3
@@ -216,7 +216,7 @@ def test_another_etag_half_way_starts_again(lab):
     assert lab.server.sent("fibrillarin.tar.gz")[-1] == size
 
 
-def test_a_killed_preparation_goes_on_at_the_next_image(tmp_path):
+def test_a_killed_preparation_resumes_at_the_next_image(tmp_path):
     folder = make_collection(tmp_path / "web", {"fibrillarin": 8}, (6, 200, 300), dna=False)
     with Server(folder) as server:
         lab = Lab(tmp_path, server)
@@ -242,7 +242,7 @@ def test_a_killed_preparation_goes_on_at_the_next_image(tmp_path):
         pd.testing.assert_frame_equal(lab.acquire(("nucleolus",)), resumed)
 
 
-def test_a_narrow_choice_fetches_what_it_needs(lab, capsys):
+def test_a_selection_fetches_only_what_it_needs(lab, capsys):
     assert lab.acquire(("nucleolus",))["structure"].unique().tolist() == ["nucleolus"]
     assert lab.asked() == ["fibrillarin.tar.gz"]
     manifest = lab.acquire(("dna", "microtubule"), progress=True)
@@ -264,7 +264,7 @@ def test_archives_already_on_disk_are_read_where_they_are(lab, made):
     assert not (lab.scratch / "archives").exists()
 
 
-def test_too_little_disk_is_told_before_the_first_byte(lab):
+def test_too_little_disk_space_is_reported_before_the_first_byte(lab):
     lab.server.conduct("fibrillarin.tar.gz").headers["Content-Length"] = str(10**17)
     with pytest.raises(SparseSSPError, match=r"needs 1000000\d\d\.\d\d GB in .*scratch, .* GB are free; make room"):
         lab.acquire(("nucleolus",))
@@ -358,7 +358,7 @@ def test_bad_images_are_all_named(lab, tmp_path):
     assert lab.left(lab.scratch / "archives") == ["tom20.tar.gz", "zo1.tar.gz"]
 
 
-def test_machine_settings_are_named_when_wrong(lab, monkeypatch):
+def test_wrong_machine_settings_are_named(lab, monkeypatch):
     arguments = ("--kind", "archives", "--catalogue", str(lab.catalogue), "--archive_base", "None")
     monkeypatch.setenv("SPARSESSP_LIST_BASE", "ftp://host")
     with pytest.raises(SparseSSPError, match="SPARSESSP_LIST_BASE: list_base = 'ftp://host'.*allowed: http"):
@@ -375,7 +375,7 @@ def test_machine_settings_are_named_when_wrong(lab, monkeypatch):
 # The plan
 
 
-def test_the_plan_of_the_paper_is_the_papers(capsys):
+def test_the_paper_plan_matches_the_paper(capsys):
     plan_script(["--scale", "paper", "--data", "allencell", "--no-measure", "--json"])
     plan = json.loads(capsys.readouterr().out)
     assert plan["volumes"] == {"train": 628, "validation": 70, "test": 233}
@@ -394,7 +394,7 @@ def test_the_plan_of_the_paper_is_the_papers(capsys):
     assert plan["disk"]["views, r = 2"] * 2 == pytest.approx(plan["disk"]["views, r = 1"])
 
 
-def test_the_plan_measures_and_narrows(capsys):
+def test_the_plan_measures_speed_and_accepts_overrides(capsys):
     plan_script(["--scale", "smoke", "methods=[tgnet]", "structures=[dna]", "ratio=[2,4]"])
     said = capsys.readouterr().out
     assert "synthetic, 1 structures: 2 training, 1 validation, 1 test volumes" in said
@@ -453,13 +453,13 @@ def test_from_the_archives_to_the_report(clone):
     assert "beta_actin.tar.gz: {" in lock and "fibrillarin.tar.gz: {" in lock
 
 
-def test_strict_refuses_targets_that_are_not_the_papers(clone):
+def test_strict_refuses_targets_with_another_variance_than_the_papers(clone):
     done = sh(clone, sys.executable, "-m", "pipeline.stages.split", "--strict", ok=False)
     assert done.returncode == 1 and "actin_filament, dna, nucleolus differs from the paper's" in done.stderr
     assert "tolerance 0.01" in done.stdout
 
 
-def test_the_lock_re_runs_nothing(clone):
+def test_writing_the_checksum_lock_reruns_no_stage(clone):
     before = (clone / "dvc.lock").read_bytes()
     assert "up to date" in sh(clone, "dvc", "repro").stdout
     (clone / "data" / "small.lock").write_text("")

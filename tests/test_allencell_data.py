@@ -146,7 +146,7 @@ def reference_split(lists):
     return {**parts, "dna": tuple(dna)}
 
 
-def test_the_split_of_the_lists_is_repmodes():
+def test_lists_are_split_as_by_repmode():
     lists = lists_of(FULL)
     parts_of, expected = split_lists(lists), reference_split(lists)
     assert set(parts_of) == set(lists) == set(expected)
@@ -163,7 +163,7 @@ def test_the_split_of_the_lists_is_repmodes():
             assert all(where.setdefault(image, part) == part for image in parts[part]["path_czi"])
 
 
-def test_the_split_of_a_set_does_not_hang_on_the_others():
+def test_the_split_of_a_set_does_not_depend_on_the_others():
     lists = lists_of(FULL)
     some = {name: lists[name] for name in ("tom20", "dna", "beta_actin")}
     parts_of, full = split_lists(some), split_lists(lists)
@@ -187,7 +187,7 @@ def test_tiny_lists_keep_a_row_in_each_part():
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.lists(st.integers(0, 30), min_size=12, max_size=60), min_size=1, max_size=3))
-def test_whole_plates_are_never_divided(groups):
+def test_plates_are_never_divided(groups):
     names = ["beta_actin", "tom20", "zo1"]
     rows = {
         name: pd.DataFrame({"path_czi": [f"/{name}/{plate}_{i}.czi" for i, plate in enumerate(plates)]})
@@ -207,7 +207,7 @@ def test_whole_plates_are_never_divided(groups):
             assert all(part_of.setdefault(plate(image), part) == part for image in table["path_czi"])
 
 
-def test_whole_plates_come_near_the_papers_shares():
+def test_plates_approximate_the_papers_shares():
     parts_of = split_lists(lists_of(FULL, per_plate=4), "plate")
     for name, parts in parts_of.items():
         if name != "dna":
@@ -227,13 +227,13 @@ def manifest_of(lists, keys):
 
 
 @pytest.mark.parametrize("rule", ("repmode", "plate"))
-def test_a_narrow_manifest_is_split_as_the_whole_one(rule):
+def test_a_partial_manifest_is_split_like_the_full_one(rule):
     lists = lists_of(FULL)
-    whole = assign(manifest_of(lists, [s.key for s in STRUCTURES]), lists, rule)
+    full = assign(manifest_of(lists, [s.key for s in STRUCTURES]), lists, rule)
     narrow = assign(manifest_of(lists, ["nucleolus", "dna"]), lists, rule)
     assert narrow["structure"].value_counts().to_dict() == {"nucleolus": 80, "dna": 80}
-    joined = narrow.merge(whole, on=["volume", "structure"], suffixes=("", "_whole"))
-    assert len(joined) == 160 and (joined["part"] == joined["part_whole"]).all()
+    joined = narrow.merge(full, on=["volume", "structure"], suffixes=("", "_full"))
+    assert len(joined) == 160 and (joined["part"] == joined["part_full"]).all()
     assert narrow["volume"].tolist() == sorted(narrow["volume"], key=lambda name: (name[:3] == "dna", name))
 
 
@@ -247,7 +247,7 @@ def test_a_manifest_and_lists_that_differ_are_refused():
         assign(manifest, {"zo1": lists_of({"zo1": 5})["zo1"]})
 
 
-def test_volumes_without_lists_are_split_by_plates_too():
+def test_volumes_without_lists_can_be_split_by_plate():
     manifest = pd.DataFrame({"volume": [f"v{i:02d}" for i in range(40)], "structure": "dna"})
     manifest["plate"] = [f"p{i // 4}" for i in range(40)]
     assigned = manifest.merge(split(manifest, "plate"))
@@ -256,7 +256,7 @@ def test_volumes_without_lists_are_split_by_plates_too():
         split(manifest.drop(columns="plate"), "plate")
 
 
-def test_the_script_writes_the_lists_own_rows(tmp_path):
+def test_the_split_command_keeps_the_rows_of_the_lists(tmp_path):
     (tmp_path / "lists").mkdir()
     for name, rows in make_rows({"beta_actin": 20, "tom20": 8}).items():
         write_rows(tmp_path / "lists" / f"{name}.csv", rows)
@@ -273,7 +273,7 @@ def test_the_script_writes_the_lists_own_rows(tmp_path):
         assert [line.split(",")[0] for line in written[0][1:]] == parts["train"]["path_czi"].tolist()
 
 
-def test_the_script_names_what_is_wrong(tmp_path, capsys):
+def test_the_split_command_names_what_is_wrong(tmp_path, capsys):
     arguments = ["--csv-dir", str(tmp_path), "--out", str(tmp_path / "out")]
     with pytest.raises(SparseSSPError, match="no image list.*beta_actin"):
         split_lists_script(arguments)
@@ -293,7 +293,7 @@ def contents(archive, wanted, folder):
     return [(name, path and path.read_bytes()) for name, path in members(archive, wanted, folder)]
 
 
-def test_members_come_one_at_a_time_and_go(tmp_path):
+def test_members_are_unpacked_one_at_a_time_and_deleted(tmp_path):
     archive, folder = tmp_path / "tom20.tar.gz", tmp_path / "work"
     make_archive(archive, [("x/a.czi", b"one"), ("x/b.txt", b"no"), ("./x/y/c.czi", b"two"), ("d.czi", b"three")])
     seen = []
@@ -310,7 +310,7 @@ def test_members_come_one_at_a_time_and_go(tmp_path):
         contents(tmp_path / "none.tar.gz", {"a"}, folder)
 
 
-def test_a_tiff_stack_may_have_its_own_ending(tmp_path):
+def test_a_tiff_stack_may_replace_a_czi_file_of_the_same_name(tmp_path):
     archive = tmp_path / "tom20.tar.gz"
     make_archive(archive, [("a.ome.tiff", b"1"), ("x/b.TIF", b"2"), ("c.ome.tif.txt", b"3"), ("d.tiff", b"4")])
     got = contents(archive, {"a.czi", "b.czi", "c.czi", "d.tiff"}, tmp_path / "work")
@@ -370,7 +370,7 @@ def test_damaged_archives_are_named(tmp_path, how):
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_doubles_and_giants_are_refused(tmp_path):
+def test_duplicate_and_huge_members_are_refused(tmp_path):
     archive = tmp_path / "tom20.tar.gz"
     make_archive(archive, [("x/a.czi", b"one"), ("y/a.czi", b"two")])
     with pytest.raises(SparseSSPError, match="tom20.tar.gz.*'a.czi' is listed twice"):
@@ -411,7 +411,7 @@ def test_czi_channels_are_read_as_written(tmp_path, channels, compression):
     assert read_image(path, (0,), "image 1").voxel_um is None
 
 
-def test_a_czi_mosaic_is_put_together(tmp_path):
+def test_a_czi_mosaic_is_stitched(tmp_path):
     voxels = make_voxels((3, 20, 32), FOUR, 1)
     path = tmp_path / "image.czi"
     with czi.create_czi(str(path)) as file:
@@ -455,14 +455,14 @@ def test_bad_czi_files_are_named(tmp_path, monkeypatch):
                 file.write(voxels[channel, number], plane={"C": channel, "Z": number})
     refuses("plane 1 of channel 1 is missing")
     monkeypatch.setitem(sys.modules, "pylibCZIrw", None)
-    refuses("pip install pylibCZIrw")
+    refuses(r"pip install 'sparsessp\[czi\]'")
 
 
 @pytest.mark.parametrize("axes", ("CZYX", "ZCYX"))
 @pytest.mark.parametrize(
     "options", ({"ome": True}, {"imagej": True}, {"byteorder": ">"}, {"ome": True, "compression": "zlib"}), ids=str
 )
-def test_tiff_stacks_stand_in_for_czi(tmp_path, axes, options):
+def test_tiff_stacks_can_replace_czi_files(tmp_path, axes, options):
     voxels = make_voxels((5, 21, 33), SEVEN, 2)
     path = tmp_path / "image.czi"  # the name in the list stays
     if "imagej" in options:

@@ -69,7 +69,7 @@ def _only_file(target):
 # The catalogue.
 
 
-def test_the_catalogue_holds_the_collection():
+def test_the_catalogue_lists_the_collection():
     catalogue = load_catalogue(CATALOGUE)
     assert set(catalogue.lists.sha256) == set(SETS) and set(catalogue.archives) == set(SETS) - {"dna"}
     assert {archive.structure for archive in catalogue.archives.values()} == set(KEYS) - {"dna"}
@@ -109,7 +109,7 @@ def _changed(tmp_path, change):
     return path
 
 
-def test_a_catalogue_of_ones_own_may_hold_one_set_with_mirrors(tmp_path):
+def test_a_users_catalogue_may_list_one_set_with_mirrors(tmp_path):
     def change(values):
         values["archives"] = {"zo1": values["archives"]["zo1"]}
         values["archives"]["zo1"] |= {"url": "file:///a/zo1.tar.gz", "mirrors": ["http://b/zo1.tar.gz"]}
@@ -137,7 +137,7 @@ def test_a_catalogue_of_ones_own_may_hold_one_set_with_mirrors(tmp_path):
         (("licence", "text"), "", "licence.text"),
     ],
 )
-def test_the_catalogue_names_the_fault(tmp_path, keys, value, said):
+def test_catalogue_errors_name_the_key(tmp_path, keys, value, said):
     def change(values):
         for key in keys[:-1]:
             values = values[key]
@@ -159,13 +159,13 @@ def test_dna_has_no_archive(tmp_path):
 
 
 @pytest.mark.parametrize("pin", (None, PIN))
-def test_a_file_arrives_and_is_not_fetched_twice(server, target, pin):
+def test_a_file_is_downloaded_only_once(server, target, pin):
     assert fetch([_url(server)], target, pin) == Fetched(target, SUM, len(CONTENT), True)
     assert _only_file(target) and stored(target) == len(CONTENT)
     assert fetch([_url(server)], target, pin).sha256 == SUM and len(server.log) == 1
 
 
-def test_a_lost_connection_costs_only_what_is_missing(server, target):
+def test_after_a_lost_connection_only_the_rest_is_downloaded(server, target):
     server.conduct(NAME).drops = [150_000, 100_000]
     fetch([_url(server)], target, PIN)
     assert _only_file(target)
@@ -176,7 +176,7 @@ def test_a_lost_connection_costs_only_what_is_missing(server, target):
     assert sum(server.sent(NAME)) < 1.2 * len(CONTENT)
 
 
-def test_patience_is_with_attempts_that_bring_nothing(server, target):
+def test_only_attempts_without_new_bytes_are_counted(server, target):
     server.conduct(NAME).drops = [70_000] * 5
     fetch([_url(server)], target, PIN, patience=Patience(attempts=2, pause=0.0))
     assert _only_file(target) and len(server.log) == 6
@@ -184,14 +184,14 @@ def test_patience_is_with_attempts_that_bring_nothing(server, target):
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drops=st.lists(st.integers(0, len(CONTENT) + 10), max_size=4))
-def test_whatever_is_lost_the_file_is_whole(server, target, drops):
+def test_a_download_is_complete_wherever_it_was_interrupted(server, target, drops):
     target.unlink(missing_ok=True)
     server.conduct(NAME).drops = list(drops)
     fetch([_url(server)], target, None, patience=Patience(attempts=6, pause=0.0))
     assert _only_file(target)
 
 
-def test_the_next_run_goes_on(server, target):
+def test_the_next_run_resumes(server, target):
     server.conduct(NAME).drops = [200_000]
     with pytest.raises(SparseSSPError, match=rf"{NAME}: no source has .* bytes are kept; the next run resumes"):
         fetch([_url(server)], target, patience=Patience(attempts=1))
@@ -201,7 +201,7 @@ def test_the_next_run_goes_on(server, target):
     assert _only_file(target) and server.sent(NAME)[1] == len(CONTENT) - before
 
 
-def test_a_part_that_is_whole_is_verified_not_fetched(server, target):
+def test_a_complete_part_is_verified_and_not_downloaded_again(server, target):
     server.conduct(NAME).drops = [len(CONTENT) - 1]
     with pytest.raises(SparseSSPError):
         fetch([_url(server)], target, patience=Patience(attempts=1))
@@ -234,7 +234,7 @@ def test_a_bad_part_of_an_earlier_run_is_replaced(server, target, bad):
 
 
 @pytest.mark.parametrize("status", (500, 503, 408, 425, 429))
-def test_a_server_in_trouble_is_asked_again(server, target, status):
+def test_a_server_error_is_retried(server, target, status):
     server.conduct(NAME).statuses = [status]
     fetch([_url(server)], target, PIN)
     assert _only_file(target) and [entry[3] for entry in server.log] == [status, 200]
@@ -267,7 +267,7 @@ def test_retry_after_is_honoured(server, target, status, date):
         ("Wed, 21 Oct 99999 07:28:00 GMT", 0, 0),
     ],
 )
-def test_what_servers_write_into_retry_after_is_seconds(value, low, high):
+def test_retry_after_is_parsed_into_seconds(value, low, high):
     assert low <= retry_after({"Retry-After": value}) <= high
 
 
@@ -277,7 +277,7 @@ def test_a_date_in_retry_after_is_read_in_either_spelling_of_its_zone(zone):
     assert 7000 <= retry_after({"Retry-After": later}) <= 7200
 
 
-def test_no_wait_is_longer_than_ten_minutes(server, target, monkeypatch):
+def test_waits_are_limited_to_ten_minutes(server, target, monkeypatch):
     waits = []
     monkeypatch.setattr(time, "sleep", waits.append)
     server.conduct(NAME).headers = {"Retry-After": "86400"}
@@ -314,13 +314,13 @@ def test_a_file_that_always_breaks_arrives_in_pieces(server, target, version, br
 
 
 @pytest.mark.parametrize("version", VERSIONS[:4], ids=str)
-def test_without_a_checksum_a_version_holds_the_pieces_together(server, target, version):
+def test_without_a_checksum_parts_are_joined_by_their_version(server, target, version):
     _conduct(server, breaks=90_000, **version)
     fetch([_url(server)], target, patience=Patience(attempts=2, pause=0.0))
     assert _only_file(target) and sum(server.sent(NAME)) < 1.1 * len(CONTENT)
 
 
-def test_without_a_version_or_checksum_pieces_are_not_joined(server, target):
+def test_without_a_version_or_checksum_parts_are_not_joined(server, target):
     _conduct(server, breaks=90_000, etag=False)
     with pytest.raises(SparseSSPError, match="breaks off after 90000 of 400000 bytes; tried 3 times") as caught:
         fetch([_url(server)], target)
@@ -366,7 +366,7 @@ def test_if_range_is_a_strong_etag_or_a_date(etag, modified):
 
 
 @pytest.mark.parametrize("length", ("\u00b2", "-1", "many", "", "1e9", "9" * 5000))
-def test_an_absurd_length_is_no_length(length):
+def test_an_invalid_length_is_ignored(length):
     assert http_answers.length({"Content-Length": length}) in (None, 10**18)
 
 
@@ -399,7 +399,7 @@ def test_a_source_says_in_advance_whether_it_can_resume(server, values, pin, res
 
 
 @pytest.mark.parametrize("length", (True, False))
-def test_a_silent_server_is_left_and_asked_again(server, target, length):
+def test_a_server_that_stalls_is_asked_again(server, target, length):
     server.conduct(NAME).stalls, server.conduct(NAME).length = [1.5], length
     fetch([_url(server)], target, PIN, patience=Patience(attempts=3, pause=0.0, timeout=(5.0, 0.7)))
     assert _only_file(target) and [size for size in server.sent(NAME) if size > 1] == [len(CONTENT)] * 2
@@ -425,13 +425,13 @@ def test_a_server_without_ranges_starts_from_zero(server, target):
     assert _only_file(target) and server.sent(NAME)[1:] == [len(CONTENT)]
 
 
-def test_bytes_come_as_they_are(server, target):
+def test_bytes_are_saved_as_sent(server, target):
     server.conduct(NAME).compress = True  # as web servers do with text
     fetch([_url(server)], target, PIN)
     assert _only_file(target)
 
 
-def test_what_is_called_encoded_is_not_decoded(server, target):
+def test_content_encoding_is_not_decoded(server, target):
     server.conduct(NAME).headers = {"Content-Encoding": "gzip"}  # as web servers do with archives
     fetch([_url(server)], target, PIN)
     assert _only_file(target)
@@ -440,7 +440,7 @@ def test_what_is_called_encoded_is_not_decoded(server, target):
 # Mirrors.
 
 
-def test_a_missing_file_sends_to_the_mirror_at_once(servers, target):
+def test_a_missing_file_is_requested_from_the_mirror_at_once(servers, target):
     first, second = servers
     first.conduct(NAME).statuses = [404]
     fetch([_url(first), _url(second)], target, PIN)
@@ -481,7 +481,7 @@ def test_a_truncated_file_is_named(server, target):
     assert not target.exists() and stored(target) == 150_000
 
 
-def test_a_corrupt_file_is_named_and_thrown_away(server, target):
+def test_a_corrupt_file_is_named_and_deleted(server, target):
     server.conduct(NAME).corrupt = True
     with pytest.raises(SparseSSPError, match=rf"{NAME}: .*sha256 is [0-9a-f]{{64}}.*{SUM}.*delete its line"):
         fetch([_url(server)], target, PIN)
@@ -503,7 +503,7 @@ def test_every_source_says_what_it_did(servers, target):
         fetch([], target)
 
 
-def test_a_whole_but_wrong_target_is_replaced(server, target):
+def test_a_complete_but_wrong_target_is_replaced(server, target):
     target.parent.mkdir()
     target.write_bytes(b"damaged")
     fetch([_url(server)], target, PIN)
@@ -526,13 +526,13 @@ def test_other_sources_are_refused(target, source):
 
 
 @pytest.mark.parametrize("form", (str, Path.as_uri))
-def test_a_local_file_is_used_where_it_is(tmp_path, target, form):
+def test_a_local_file_is_used_in_place(tmp_path, target, form):
     path = _folder(tmp_path / "big disk") / NAME
     assert fetch([form(path)], target, PIN) == Fetched(path, SUM, len(CONTENT), False)
     assert not target.parent.exists()
 
 
-def test_a_wrong_or_missing_local_file_is_named_and_left_only_file(tmp_path, target):
+def test_a_wrong_or_missing_local_file_is_named_and_not_changed(tmp_path, target):
     path = _folder(tmp_path / "disk") / NAME
     path.write_bytes(b"another")
     with pytest.raises(SparseSSPError, match=f"{path}: the file's sha256 is .*{SUM}"):
@@ -545,7 +545,7 @@ def test_a_wrong_or_missing_local_file_is_named_and_left_only_file(tmp_path, tar
 # Sizes, space, bars.
 
 
-def test_remote_size_asks_until_one_tells(servers, tmp_path):
+def test_remote_size_is_that_of_the_first_source_that_gives_one(servers, tmp_path):
     first, second = servers
     assert remote_size([_url(first)]) == len(CONTENT)
     first.conduct(NAME).head = False
@@ -570,14 +570,14 @@ def test_disk_space_is_stated_and_checked(tmp_path):
         require_disk(folder, 10**18, "archives")
 
 
-def test_the_bar_and_the_retries_are_seen(server, target, capsys):
+def test_the_progress_bar_and_the_retries_are_shown(server, target, capsys):
     server.conduct(NAME).drops = [200_000]
     fetch([_url(server)], target, PIN, progress=True)
     said = capsys.readouterr().err
     assert "B/s" in said and f"{NAME}: the file breaks off after " in said and "verifying" in said
 
 
-def test_files_come_side_by_side(server, tmp_path):
+def test_files_can_be_downloaded_in_parallel(server, tmp_path):
     for i in range(4):
         (server.folder / f"{i}.gz").write_bytes(CONTENT)
         server.conduct(f"{i}.gz").drops = [50_000 * i]
@@ -596,7 +596,7 @@ def _fetched(text, name=NAME):
     return Fetched(Path(name), hashlib.sha256(text).hexdigest(), len(text), True)
 
 
-def test_the_lock_holds_a_file_to_its_first_sum(tmp_path):
+def test_the_lock_keeps_the_first_checksum_of_a_file(tmp_path):
     lock = Lock(tmp_path / "allencell.lock")
     assert lock.pin(NAME) is None and not lock.path.exists()
     lock.record(NAME, _fetched(CONTENT))
@@ -611,7 +611,7 @@ def test_the_lock_holds_a_file_to_its_first_sum(tmp_path):
     assert lock.pin(NAME).bytes == 11
 
 
-def test_the_lock_is_sorted_one_line_each_and_safe_in_threads(tmp_path):
+def test_the_lock_is_sorted_with_one_line_per_file_and_thread_safe(tmp_path):
     path = tmp_path / "allencell.lock"
     names = [f"set_{i:02d}.tar.gz" for i in range(16)]
     threads = [threading.Thread(target=Lock(path).record, args=(n, _fetched(n.encode()))) for n in reversed(names)]
@@ -624,7 +624,7 @@ def test_the_lock_is_sorted_one_line_each_and_safe_in_threads(tmp_path):
 
 
 @given(st.text("0123456789abcdef", min_size=64, max_size=64))
-def test_a_sum_stays_text(tmp_path_factory, digits):
+def test_a_checksum_of_digits_stays_text(tmp_path_factory, digits):
     for text in (digits, "1" * 64, f"{'1' * 30}e{'1' * 33}"):
         lock = Lock(tmp_path_factory.mktemp("lock") / "allencell.lock")
         lock.record(NAME, Fetched(Path(NAME), text, 1, True))

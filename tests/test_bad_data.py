@@ -101,7 +101,7 @@ def cut_short(path):
         (cut_short, "OME metadata"),
     ),
 )
-def test_a_volume_that_is_none_of_ours_is_named(tmp_path, make, said):
+def test_a_file_that_is_not_a_prepared_volume_is_named(tmp_path, make, said):
     path = tmp_path / "cell_7.ome.tiff"
     make(path)
     with pytest.raises(SparseSSPError, match=rf"cell_7\.ome\.tiff.*{said}"):
@@ -121,7 +121,7 @@ def test_one_bad_voxel_is_found_before_any_view_is_listed(tmp_path, value, said)
     assert (volumes / "manifest.csv").exists() and (tmp_path / "split.csv").exists()
 
 
-def test_a_constant_channel_is_named_and_constant_planes_are_none(tmp_path):
+def test_a_constant_channel_is_named_and_constant_planes_are_accepted(tmp_path):
     dark = volume(seed=1)
     dark.voxels[:, 2] = 0  # as above and below a cell
     volumes = make_collection(tmp_path, [dark, volume(seed=2), volume(seed=3)])
@@ -192,7 +192,7 @@ def test_a_manifest_names_each_volume_once_and_known_structures_only(tmp_path):
 # Archives.
 
 
-def test_a_giant_is_refused_before_it_is_unpacked(tmp_path):
+def test_a_huge_file_is_refused_before_it_is_unpacked(tmp_path):
     """A few kilobytes that claim to be, or unpack to, far more than an image has."""
     header = tarfile.TarInfo("a.czi")
     header.size = LARGEST_BYTES + 1
@@ -205,7 +205,7 @@ def test_a_giant_is_refused_before_it_is_unpacked(tmp_path):
     assert not list((tmp_path / "unpacked").iterdir())
 
 
-def test_zeros_that_nobody_wants_take_neither_memory_nor_disk(tmp_path):
+def test_unwanted_files_of_zeros_take_neither_memory_nor_disk(tmp_path):
     archive = tmp_path / "set.tar.gz"
     with gzip.open(archive, "wb", compresslevel=1) as stream:
         header = tarfile.TarInfo("bomb")
@@ -252,7 +252,7 @@ def test_links_and_paths_of_an_archive_write_nothing_outside(tmp_path):
 # Images as recorded.
 
 
-def test_a_small_file_that_claims_a_giant_image_is_refused(tmp_path):
+def test_a_small_file_that_claims_a_huge_image_is_refused(tmp_path):
     path = tmp_path / "cell.tiff"
     tifffile.imwrite(path, np.zeros((4, 8, 8), np.uint16), imagej=True, metadata={"axes": "ZYX"})
     content = path.read_bytes()
@@ -301,7 +301,7 @@ def test_bad_params_are_named_and_run_nothing(text, said):
         parse_params(text, "params.yaml")
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path):
+def test_a_binary_file_in_place_of_text_is_named(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(SparseSSPError, match=r"mine\.yaml.*not valid YAML"):
@@ -340,7 +340,7 @@ def survives(read, path):
 
 @FUZZ
 @given(st.data())
-def test_whatever_a_volume_holds_it_is_read_or_named(tmp_path, data):
+def test_any_changed_volume_is_read_or_refused_by_name(tmp_path, data):
     path = tmp_path / "cell_7.ome.tiff"
     write_volume(path, volume((2, 3, 4, 4)))
     path.write_bytes(spoil(path.read_bytes(), data))
@@ -349,7 +349,7 @@ def test_whatever_a_volume_holds_it_is_read_or_named(tmp_path, data):
 
 @FUZZ
 @given(st.data())
-def test_whatever_an_image_holds_it_is_read_or_named(tmp_path, data):
+def test_any_changed_image_is_read_or_refused_by_name(tmp_path, data):
     path = tmp_path / "cell.tiff"
     voxels = np.arange(96, dtype=np.uint16).reshape(2, 3, 4, 4)
     tifffile.imwrite(path, voxels, ome=True, photometric="minisblack", metadata={"axes": "CZYX"})
@@ -358,7 +358,7 @@ def test_whatever_an_image_holds_it_is_read_or_named(tmp_path, data):
 
 
 @pytest.mark.parametrize("name", ("synthetic", "allencell"))
-def test_whatever_a_catalogue_holds_it_is_read_or_named(tmp_path, name):
+def test_any_changed_catalogue_is_read_or_refused_by_name(tmp_path, name):
     from helpers.checkout import ROOT
 
     content = (ROOT / "data" / f"{name}.yaml").read_bytes()
@@ -376,7 +376,7 @@ def test_whatever_a_catalogue_holds_it_is_read_or_named(tmp_path, name):
 
 @FUZZ
 @given(st.text(st.characters(codec="utf-8"), max_size=80) | st.text("{}[]:,-!&*|>'\"#%@? \n\tab0", max_size=40))
-def test_whatever_yaml_holds_it_is_read_or_named(text):
+def test_any_yaml_is_read_or_refused_by_name(text):
     try:
         parse_yaml(text, "mine.yaml")
     except SparseSSPError as error:
@@ -385,7 +385,7 @@ def test_whatever_yaml_holds_it_is_read_or_named(text):
 
 @FUZZ
 @given(st.data())
-def test_whatever_a_list_holds_it_is_read_or_named(tmp_path, data):
+def test_any_changed_list_is_read_or_refused_by_name(tmp_path, data):
     path = tmp_path / "beta_actin.csv"
     rows = "".join(f"/collection/a_{i}.czi,{i % 7},3,note\n" for i in range(4))
     path.write_bytes(spoil(f"path_czi,channel_signal,channel_target,remark\n{rows}".encode(), data))
@@ -396,7 +396,7 @@ def test_whatever_a_list_holds_it_is_read_or_named(tmp_path, data):
 
 @FUZZ
 @given(st.data())
-def test_whatever_an_archive_holds_it_is_read_or_named(tmp_path, data):
+def test_any_changed_archive_is_read_or_refused_by_name(tmp_path, data):
     path = tmp_path / "set.tar.gz"
     make_archive(path, [(f"{name}.czi", name.encode() * 700) for name in "abc"])
     path.write_bytes(spoil(path.read_bytes(), data))

@@ -28,8 +28,7 @@ from sparsessp.structures import STRUCTURES
 SMALL = {"depth": 8, "width_3d": 8, "width_2d": 8, "groups": 4, "embedding": 64, "blocks_3d": 1}
 # RepMode with both kernels, each in 2D and 3D encoders and decoders; the others differ in layout only.
 NETWORKS = [("repmode", topology, kernel) for topology in ("2to3d", "3to2d") for kernel in (3, 5)]
-NETWORKS += [("repmode", topology, 3) for topology in ("3d", "2d")]
-NETWORKS += [(method, topology, 3) for method in METHODS if method != "repmode" for topology in ("3d", "3to2d")]
+NETWORKS += [(method, "3to2d", 3) for method in METHODS if method != "repmode"] + [("plain", "3d", 3)]
 TASKS = torch.tensor([3, 0, 3, 7])
 TRAINING = TrainingSettings(iterations=1)
 
@@ -39,9 +38,9 @@ def pair(method, topology="3d", kernel=3):
     return network, straightforward.convert(network)
 
 
-def batch(dtype):
+def batch(dtype, side=16):
     generator = torch.Generator().manual_seed(0)
-    shapes = ((4, 1, 4, 32, 32), (4, 1, 8, 32, 32))
+    shapes = ((4, 1, 4, side, side), (4, 1, 8, side, side))
     return [torch.randn(*shape, generator=generator, dtype=dtype) for shape in shapes]
 
 
@@ -49,7 +48,8 @@ def batch(dtype):
 def test_both_networks_have_the_same_loss_and_gradients(method, topology, kernel):
     """In float64, where rounding does not decide the sign of a ReLU's input, so that no CPU needs more tolerance."""
     ours, theirs = (float64(network.train()) for network in pair(method, topology, kernel))
-    view, target = batch(torch.float64)
+    # Instance norm needs more than one voxel at the lowest level.
+    view, target = batch(torch.float64, side=32 if method == "tsns" else 16)
     losses = [F.mse_loss(network(view, TASKS), target) for network in (ours, theirs)]
     same(*losses)
     for loss in losses:
@@ -75,7 +75,7 @@ def test_a_training_step_has_the_same_loss(method):
         assert loss == pytest.approx(trainer.step(view, target, TASKS), rel=1e-4)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ("repmode", "multinet", "tgnet", "plain"))
 def test_predictions_are_equal_one_by_one_and_several_at_once(method):
     ours, theirs = pair(method, kernel=5)
     view = np.random.default_rng(0).standard_normal((9, 40, 50), np.float32)
@@ -133,9 +133,9 @@ def test_taps_inside_the_image_are_what_a_convolution_of_ones_sums(size, kernel,
 
 def test_operations_leave_out_the_zeros_around_an_image():
     settings = NetworkSettings(method="dodnet", topology="3d", **SMALL)
-    whole, head = machine.operations(settings, 32)
+    total, head = machine.operations(settings, 32)
     counted = 2 * macs(meta_network(settings), 32, 32)
-    assert 0 < head < whole and 0.5 * counted < whole < counted
+    assert 0 < head < total and 0.5 * counted < total < counted
 
 
 def test_the_ratio_is_that_of_neighbours_in_time():
@@ -151,12 +151,15 @@ def test_peak_memory_is_that_of_the_call_alone():
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setitem(cases.SIZES, "small", cases.Size(8, 8, 32, (10, 40, 40), (8, 32), (1, 1), 2, 2, batch=2))
+    monkeypatch.setitem(machine._GEMM, "cpu", 256)
+    monkeypatch.setitem(machine._COPIED, "cpu", 2**20)
 
 
+@pytest.mark.slow  # starts a dozen processes
 def test_rows_are_printed_as_json(tiny, capsys):
-    program.run(["--json", "--only", "train-dodnet", "data", "predict-twelve"])
+    program.run(["--json", "--only", "train-dodnet", "data"])
     rows = json.loads(capsys.readouterr().out)
-    assert [row["unit"] for row in rows] == ["s", "GB", "crops/s", "% of step", "s"]
+    assert [row["unit"] for row in rows] == ["s", "GB", "crops/s", "% of step"]
     for row in rows:
         assert list(row) == ["name", "unit", "ours", "straightforward", "ratio", "bound"]
         better = row["straightforward"] / row["ours"]
@@ -166,7 +169,7 @@ def test_rows_are_printed_as_json(tiny, capsys):
 
 
 def test_the_table_names_the_machine_first(tiny, capsys):
-    program.run(["--only", "predict-dodnet"])
+    program.run(["--only", "predict-twelve"])
     out = capsys.readouterr().out.splitlines()
     assert "torch" in out[0] and "GFLOP/s" in out[1]
     assert out[3].startswith("|") and len({len(line) for line in out[3:]}) == 1 and len(out) == 6

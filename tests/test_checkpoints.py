@@ -88,7 +88,7 @@ def test_a_checkpoint_opens_in_torch_and_zip_tools(two_states):
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_no_changed_byte_goes_unseen(tmp_path_factory, data):
+def test_every_changed_byte_is_detected(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("bytes") / "model.pt"
     checkpoints.save(path, state(1))
     content = bytearray(path.read_bytes())
@@ -130,7 +130,7 @@ def test_loading_runs_no_code(tmp_path, sealed):
         ({"network": {"method": "tgnet"}}, "'topology' is missing"),
     ),
 )
-def test_a_file_that_holds_no_model_of_ours_is_named(tmp_path, change, said):
+def test_a_file_that_is_not_a_model_is_named(tmp_path, change, said):
     path = tmp_path / "model.pt"
     checkpoints.save_model(path, build(SETTINGS, 0), change)
     with pytest.raises(SparseSSPError, match=rf"model\.pt.*{said}"):

@@ -136,7 +136,7 @@ def draws_of(way, scores, units, seeds):
     return effect[1:]
 
 
-def coverage(way, units, seeds=1, trials=200, **more):
+def coverage(way, units, seeds=1, trials=120, **more):
     """Return the share of simulated datasets whose 95 % interval contains the true gain."""
     hits = []
     for trial in range(trials):
@@ -159,15 +159,15 @@ def coverage(way, units, seeds=1, trials=200, **more):
         ("seeds", 1, 5, {}),
     ],
 )
-def test_the_interval_covers_the_truth_as_often_as_it_says(way, units, seeds, more):
-    # The sum of two Student's t covers 95 to 98 %, never less; the standard error over 200 trials is 1.5 %.
+def test_the_interval_has_its_nominal_coverage(way, units, seeds, more):
+    # The sum of two Student's t covers 95 to 98 %, never less; the standard error over 120 trials is 2 %.
     assert 0.92 <= coverage(way, units, seeds, **more) <= 0.99
 
 
 @pytest.mark.parametrize(("units", "most"), [(1, 0.6), (4, 0.8), (8, 0.9)])
-def test_volumes_alone_do_not_cover_the_truth(units, most):
+def test_resampling_volumes_alone_has_too_low_coverage(units, most):
     """Intervals that ignore the variance of training cover the truth too rarely."""
-    assert coverage("volumes", units, per_structure=8, trials=100) < most
+    assert coverage("volumes", units, per_structure=8, trials=60) < most
 
 
 def test_volumes_of_one_plate_count_once():
@@ -193,7 +193,7 @@ def test_a_structure_that_is_easier_shifts_the_mean_and_does_not_widen_it(plates
     np.testing.assert_allclose(other, one + 0.5, atol=1e-12)
 
 
-def test_plates_that_hold_several_structures_are_drawn_whole():
+def test_plates_with_several_structures_are_drawn_as_a_unit():
     plate_effect = np.random.default_rng(0).normal(0, 0.1, 12)
     structures = [KEYS[i % 2] for i in range(24)]
     plates = {f"v{i:02d}": f"plate{i // 2}" for i in range(24)}
@@ -263,7 +263,7 @@ def test_two_comparisons_are_judged_by_three_seeds_or_by_their_spread():
     assert three["verdict"] == "supported"
 
 
-def test_seeds_are_means_where_the_spread_between_comparisons_judges():
+def test_seeds_are_averaged_if_the_spread_between_comparisons_is_used():
     runs = pair(gain=0.1)
     runs |= {f"{name}-s1": r2 + (0.04 if "prefix" in name else -0.04) for name, r2 in pair(gain=0.1).items()}
     got = claim(table(runs), PREFIX)
@@ -291,7 +291,7 @@ def test_the_best_must_beat_every_rival():
     assert beaten["comparisons"] == beaten["possible"] == 19 and beaten["paper_effect"] == pytest.approx(0.0077)
 
 
-def test_schedules_and_backbones_are_held_against_the_first_row_of_their_topology():
+def test_schedules_and_backbones_are_compared_with_the_first_row_of_their_topology():
     runs, base = {}, np.linspace(0.1, 0.5, 24)
     for number, ratios, gain in ((4, (2,), 0.02), (5, (2, 8), 0.03)):
         usual = {row.topology: row for row in reversed(rows(number))}.values()
@@ -360,7 +360,7 @@ def test_an_interval_that_leaves_the_figure_ends_in_an_arrow():
     assert "interval continues" in legend(wide)
 
 
-def test_holm_by_hand():
+def test_holm_matches_a_calculation_by_hand():
     assert holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
     assert holm(np.array([0.6, 0.5])) == pytest.approx([1, 1])
     # Two claims, one p between 2.5 % and 5 %: alone it would pass, next to another it does not.

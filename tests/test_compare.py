@@ -42,7 +42,7 @@ def rows(capsys, *arguments):
     return {row["run"]: row for row in json.loads(capsys.readouterr().out)}
 
 
-def test_a_shift_is_outside_noise_and_chance_is_not(sides, capsys):
+def test_a_shift_exceeds_the_noise_and_chance_does_not(sides, capsys):
     found = rows(capsys, *sides)
     assert {name: row["change"] for name, row in found.items()} == {
         "kept": "same",
@@ -55,8 +55,8 @@ def test_a_shift_is_outside_noise_and_chance_is_not(sides, capsys):
     assert found["better"]["low"] < found["better"]["difference"] < found["better"]["high"]
     assert found["better"]["difference"] == pytest.approx(0.1, abs=0.02) and found["kept"]["outside_noise"] is None
     program.run([*sides])
-    told = capsys.readouterr().out
-    assert "5 runs: 2 changed, 1 added, 1 removed, 1 same; 1 outside noise" in told and "kept" not in told
+    output = capsys.readouterr().out
+    assert "5 runs: 2 changed, 1 added, 1 removed, 1 same; 1 outside noise" in output and "kept" not in output
     program.run([*sides, "--all"])
     assert "kept" in capsys.readouterr().out
 
@@ -80,7 +80,7 @@ def test_one_volume_of_each_structure_has_no_interval(tmp_path, capsys):
     assert "1 without an interval" in capsys.readouterr().out
 
 
-def test_a_revision_is_the_report_it_had(sides, tmp_path):
+def test_a_revision_means_the_report_committed_in_it(sides, tmp_path):
     here = tmp_path / "repository"
     sh(tmp_path, "git", "init", "--quiet", str(here))
     (here / "reports").mkdir()

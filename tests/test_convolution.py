@@ -35,12 +35,12 @@ def test_result_and_gradients_are_those_of_torch(n, kernel, stride):
 
 
 @pytest.mark.parametrize("kernel", (3, 5))
-def test_each_sample_has_its_kernel(kernel):
+def test_each_sample_is_convolved_with_its_own_kernel(kernel):
     x = torch.randn(3, 2, 4, 6, 6, dtype=torch.float64)
     kernels = torch.randn(3, 5, 2, *[kernel] * 3, dtype=torch.float64)
     together = convolve_per_sample(x, kernels.unbind())
-    alone = [F.conv3d(part, own, padding=kernel // 2) for part, own in zip(x.split(1), kernels, strict=True)]
-    same(together, torch.cat(alone))
+    one_by_one = [F.conv3d(part, own, padding=kernel // 2) for part, own in zip(x.split(1), kernels, strict=True)]
+    same(together, torch.cat(one_by_one))
 
 
 @pytest.mark.parametrize(("n", "box", "stride"), list(product((2, 3), (3, 5), (1, 2))))

@@ -33,7 +33,7 @@ def crop(sample, patch, rng):
 
 @settings(deadline=None, max_examples=60)
 @given(st.sampled_from((1, 2, 4, 8)), st.integers(16, 50), st.integers(0, 500), st.booleans())
-def test_imaged_planes_stand_where_inference_puts_them(ratio, planes, seed, middle):
+def test_crops_align_imaged_planes_like_inference_windows(ratio, planes, seed, middle):
     sample = ramp(planes, ratio, ratio // 2 if middle else 0)
     view, target = crop(sample, Patch(16, 8, "zyx"), np.random.default_rng(seed))
     assert view.shape == (16 // ratio, 8, 8) and target.shape == (16, 8, 8)
@@ -42,7 +42,7 @@ def test_imaged_planes_stand_where_inference_puts_them(ratio, planes, seed, midd
     assert np.array_equal(view[:inside, 0, 0], target[sample.phase :: ratio, 0, 0][:inside])
 
 
-def test_both_directions_of_z_occur():
+def test_both_directions_along_z_occur():
     crops = [crop(ramp(48, 4), Patch(16, 8, "z"), np.random.default_rng(i))[1][:, 0, 0] for i in range(30)]
     assert {float(np.sign(c[1] - c[0])) for c in crops} == {1.0, -1.0}
 
@@ -62,7 +62,7 @@ def test_crops_can_keep_to_the_planes_at_which_windows_start(ratio, planes, over
     assert starts <= anywhere
 
 
-def test_an_epoch_visits_each_sample_once_and_is_a_function_of_its_numbers(samples):
+def test_an_epoch_visits_each_sample_once_and_depends_on_seed_and_number_only(samples):
     patch = Patch(16, 24, "yx")
     crops = Crops(samples, patch, 7, CPU)
     tasks = torch.cat([crops.batch(step, 1)[2] for step in range(3)])
@@ -73,7 +73,7 @@ def test_an_epoch_visits_each_sample_once_and_is_a_function_of_its_numbers(sampl
 
 @settings(deadline=None, max_examples=40)
 @given(st.data())
-def test_gathered_boxes_equal_cut_ones(data):
+def test_gathered_crops_equal_sliced_ones(data):
     rng = np.random.default_rng(0)
     stacks = [rng.standard_normal((5, 7, 9)), rng.standard_normal((6, 4, 8))]
     stacks = [stack.astype(np.float32) for stack in stacks]
@@ -148,10 +148,10 @@ def test_several_structures_at_once_equal_one_by_one(method):
     together = predict(network, view, 9, [3, 0, 7], 32)
     assert together.shape == (3, 9, 40, 33)
     for task, prediction in zip((3, 0, 7), together, strict=True):
-        alone = predict(network, view, 9, task, 32)
-        np.testing.assert_allclose(prediction, alone, atol=1e-5)
+        single = predict(network, view, 9, task, 32)
+        np.testing.assert_allclose(prediction, single, atol=1e-5)
         # The network itself, on the one window that covers a corner alone.
         window = torch.from_numpy(view[None, None, :4, :32, :32])
         with torch.no_grad():
             expected = network(window, torch.tensor([task]))[0, 0, 0, 0, 0]
-        assert alone[0, 0, 0] == pytest.approx(float(expected), abs=1e-5)  # float32 sums in another order
+        assert single[0, 0, 0] == pytest.approx(float(expected), abs=1e-5)  # float32 sums in another order

@@ -14,6 +14,7 @@ from sparsessp.data.examples import centre, first_volumes, read_examples, write_
 from sparsessp.data.samples import check_voxels, load_samples, make_views, read_manifest, write_table
 from sparsessp.data.splits import PARTS, split
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, read_volume, sparse_view, write_volume, zscore
+from sparsessp.data.voxels import voxel_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.evaluation import evaluate, linear_regression
 from sparsessp.learning.metrics import delta_imp, score
@@ -63,7 +64,7 @@ def test_broken_volumes_are_named(tmp_path):
         read_volume(path)
 
 
-def test_nothing_half_written_stays(tmp_path):
+def test_no_partial_file_is_left(tmp_path):
     target = tmp_path / "file"
     target.write_text("old")
     with pytest.raises(RuntimeError), atomic_write(target) as partial:
@@ -80,7 +81,7 @@ def test_zscore_refuses_what_is_not_finite(value):
         zscore(stack, "cell.tiff")
 
 
-def test_zscore_refuses_constants_and_nothing():
+def test_zscore_refuses_constant_and_empty_stacks():
     with pytest.raises(SparseSSPError, match="cell.tiff.*every voxel is 7"):
         zscore(np.full((2, 3, 4), 7.0), "cell.tiff")
     with pytest.raises(SparseSSPError, match="cell.tiff.*empty"):
@@ -111,7 +112,7 @@ def test_split_has_the_papers_counts(n, train, validation, test):
     assert split(manifest)["part"].value_counts().to_dict() == {"train": train, "validation": validation, "test": test}
 
 
-def test_split_refuses_nothing_doubles_and_too_few():
+def test_split_refuses_empty_duplicate_and_too_few_volumes():
     with pytest.raises(SparseSSPError, match="no volume"):
         split(pd.DataFrame({"volume": [], "structure": []}))
     with pytest.raises(SparseSSPError, match="'a'.*listed twice"):
@@ -131,7 +132,7 @@ def test_views_hold_imaged_planes_only(collection):
     assert parts[0][0].view_dHW.shape[0] == 3 and parts[0][0].target_DHW.shape[0] == 10
 
 
-def test_what_was_not_imaged_changes_no_view(collection):
+def test_planes_that_were_not_imaged_do_not_affect_the_view(collection):
     volumes, views = collection / "volumes", collection / "views"
     make_views(volumes, views, 4, progress=False)
     before = (views / "dna" / "dna_000.ome.tiff").read_bytes()
@@ -181,7 +182,15 @@ def test_bad_collections_are_named(collection):
         check_voxels(np.full((2, 2, 2), 2.0), "x")
 
 
-def test_scores_are_their_definitions():
+def test_the_voxel_size_is_that_of_the_manifest_or_else_of_the_volumes(collection):
+    volumes = collection / "volumes"
+    manifest = read_manifest(volumes)
+    assert "voxel_z_um" not in manifest.columns and voxel_um(volumes) == volume().voxel_um
+    write_table(volumes / "manifest.csv", manifest.assign(voxel_z_um=1.5, voxel_y_um=0.2, voxel_x_um=0.3))
+    assert voxel_um(volumes) == (1.5, 0.2, 0.3)
+
+
+def test_scores_match_their_definitions():
     rng = np.random.default_rng(0)
     target, prediction = rng.standard_normal((2, 5, 6, 7))
     got = score(prediction, target)
@@ -213,7 +222,7 @@ def test_linear_regression_is_least_squares():
 
 
 @given(st.integers(0, 99), st.floats(0.01, 50), st.floats(-5, 5))
-def test_the_affine_score_forgives_scale_and_offset_and_nothing_else(seed, scale, offset):
+def test_the_affine_score_is_invariant_to_scale_and_offset_only(seed, scale, offset):
     target, prediction = np.random.default_rng(seed).standard_normal((2, 3, 4, 5))
     prediction += target
     slope, intercept = np.polyfit(prediction.ravel(), target.ravel(), 1)
@@ -225,7 +234,7 @@ def test_the_affine_score_forgives_scale_and_offset_and_nothing_else(seed, scale
     assert flat.pearson == flat.r2_affine == 0
 
 
-def test_examples_are_the_first_volumes_cut_about_the_middle(tmp_path):
+def test_examples_are_central_crops_of_the_first_volumes(tmp_path):
     samples = [
         replace(make_field(2, ratio=1), volume=name, structure=key)
         for name, key in (("a1", "dna"), ("a2", "dna"), ("b1", "nucleolus"))

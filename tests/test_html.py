@@ -50,7 +50,7 @@ def reports(tmp_path_factory):
     return folder / "reports"
 
 
-def test_the_page_stands_alone_and_its_links_lead_somewhere(reports):
+def test_the_page_is_self_contained_and_its_links_have_targets(reports):
     text = (reports / "index.html").read_text()
     sources = re.findall(r'\bsrc="([^"]*)"', text)
     assert sources and all(source.startswith("data:image/") for source in sources)
@@ -63,7 +63,7 @@ def test_the_page_stands_alone_and_its_links_lead_somewhere(reports):
     assert "condnet-3d-prefix-r2" in text
 
 
-def test_a_png_is_put_into_the_page_smaller_and_with_every_pixel():
+def test_a_png_is_embedded_smaller_but_lossless():
     pixels = np.indices((60, 80)).sum(axis=0)[..., None] * np.array((1, 2, 3)) % 256
     png = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(png, "png")
@@ -77,7 +77,7 @@ def document(*blocks):
     return Document("A", "made by a test", (), (Section("B & C", blocks),))
 
 
-def test_a_cell_says_ours_the_papers_and_the_difference():
+def test_a_cell_shows_our_value_the_papers_and_the_difference():
     score = Format(4, bare=True)
     rows = (
         Row((Words("TGNet"), Number(0.4, score, paper=0.4693, compared=True, best=True)), winner=True),
@@ -160,7 +160,7 @@ def test_a_row_must_fill_its_table():
         Table((text_column("A"), text_column("B")), (Row((Words("a"),)),))
 
 
-def test_the_headline_is_a_row_of_cards_and_the_claims_carry_their_heads(reports):
+def test_the_headline_is_a_row_of_cards_and_claims_repeat_their_headings(reports):
     markdown, text = ((reports / name).read_text() for name in ("README.md", "index.html"))
     opening = markdown.split("\n## ")[0]
     numbers = re.findall(r"^- \*\*(.+?)\*\*", opening, re.MULTILINE)
@@ -227,7 +227,7 @@ def server():
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on PATH")
-def test_a_browser_makes_no_request_and_every_link_within_leads_somewhere(reports, tmp_path):
+def test_a_browser_makes_no_request_and_every_internal_link_has_a_target(reports, tmp_path):
     text = (reports / "index.html").read_text()
     title, _ = browse(text.replace("<head>", WATCH).replace("</body>", COUNT), tmp_path)
     found = json.loads(title)
@@ -236,7 +236,7 @@ def test_a_browser_makes_no_request_and_every_link_within_leads_somewhere(report
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on PATH")
 @pytest.mark.parametrize("policy", [True, False])
-def test_the_policy_is_what_keeps_requests_from_leaving(reports, tmp_path, server, policy):
+def test_the_content_security_policy_blocks_requests(reports, tmp_path, server, policy):
     address, asked = server
     ways = (
         f'<img src="{address}/image"><link rel="stylesheet" href="{address}/style"><script src="{address}/script">'
@@ -290,7 +290,7 @@ def test_claims_are_blocks_on_a_phone_and_nothing_is_wider_than_the_screen(repor
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on PATH")
-def test_a_table_without_rows_stops_no_script(tmp_path):
+def test_an_empty_table_does_not_break_the_script(tmp_path):
     heads = (text_column("Network"), number_column("R²"))
     rows = tuple(Row((Words(name), Number(k))) for k, name in enumerate("abc"))
     _, document_ = browse(html_page(document(Table(heads, ()), Table(heads, rows)), {}), tmp_path)

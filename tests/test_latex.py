@@ -58,7 +58,7 @@ def reports(tmp_path_factory):
     return folder / "reports"
 
 
-def test_every_table_is_there_and_well_formed(reports):
+def test_every_table_exists_and_is_well_formed(reports):
     folder = reports / "tables"
     assert sorted(path.stem for path in folder.glob("*.tex")) == sorted(TABLES)
     for name in TABLES:
@@ -70,13 +70,13 @@ def test_every_table_is_there_and_well_formed(reports):
         assert re.search(r"\\caption\[\{.{5,}?\}\]\{\\textbf\{", text)
 
 
-def test_a_long_table_goes_on_in_another_of_the_same_number(reports):
+def test_a_long_table_continues_in_another_with_the_same_number(reports):
     text = (reports / "tables" / "runs.tex").read_text()
     assert text.count(r"\begin{table}") == text.count(r"\toprule") == 2
     assert text.count(r"\addtocounter{table}{-1}") == text.count("(continued)") == 1
 
 
-def test_ours_the_papers_and_the_best_as_on_the_page(reports):
+def test_our_values_the_papers_and_the_best_are_as_on_the_page(reports):
     text = (reports / "tables" / "table3.tex").read_text()
     (winner,) = [row for row in text.splitlines() if row.startswith("TGNet & 3-to-2D")]
     assert winner.startswith(r"TGNet & 3-to-2D $\star$ & ") and r"{\scriptsize \textit{\textbf{.4693}}}" in winner
@@ -87,7 +87,7 @@ def test_ours_the_papers_and_the_best_as_on_the_page(reports):
     assert "$-$.0" in (reports / "tables" / "table1.tex").read_text()
 
 
-def test_letters_that_mean_something_to_latex():
+def test_special_characters_of_latex_are_escaped():
     assert escape(r"50 % of a_b & {c} #1 $x\y~z^2") == (
         r"50 \% of a\_b \& \{c\} \#1 \$x\textbackslash{}y\textasciitilde{}z\textasciicircum{}2"
     )

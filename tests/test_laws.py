@@ -75,8 +75,8 @@ def test_the_named_samples_are_those_of_the_batch_and_epochs_are_fair(count, siz
     crops = Crops(samples, Patch(4, 4, "zyx"), 7, torch.device("cpu"))
     named = [sample.task for sample in crops.chosen(step, size)]
     assert named == crops.batch(step, size)[2].tolist()
-    whole = [sample.task for sample in crops.chosen(0, 3 * count)]
-    assert [sorted(whole[i : i + count]) for i in range(0, 3 * count, count)] == [list(range(count))] * 3
+    order = [sample.task for sample in crops.chosen(0, 3 * count)]
+    assert [sorted(order[i : i + count]) for i in range(0, 3 * count, count)] == [list(range(count))] * 3
 
 
 @LAW
@@ -90,7 +90,7 @@ def test_a_split_is_a_partition_that_its_seed_decides(count, seed):
 
 @LAW
 @given(st.data(), STACKS)
-def test_scores_know_no_order_of_voxels_and_scale_as_they_must(data, target):
+def test_scores_ignore_the_order_of_voxels_and_scale_with_the_data(data, target):
     target = target.astype(np.float64)
     noise = data.draw(arrays(np.float64, target.shape, elements=st.floats(-100, 100)))
     if np.ptp(target) < 1e-2:
@@ -137,7 +137,7 @@ def test_different_experiments_have_different_names():
     st.sampled_from(("epochs", "iterations")),
     st.data(),
 )
-def test_a_plan_names_each_run_once_with_its_budget_and_no_other(wanted, ratios, unit, data):
+def test_a_plan_lists_each_run_once_with_its_budget(wanted, ratios, unit, data):
     budget = {"unit": unit, "amount": {**{f"topology_{key}": i for i, key in enumerate(TOPOLOGIES, 1)}, "multinet": 9}}
     grid = [
         {key: [value] for key, value in item.model_dump().items() if key not in ("weights", "seed")} for item in wanted

@@ -49,7 +49,7 @@ def names(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_state_that_finds_no_room_leaves_the_old_one(tmp_path):
+def test_without_disk_space_the_old_state_is_kept(tmp_path):
     save(tmp_path, 10)
     old = (tmp_path / "state.pt").read_bytes()
     with files_below(100_000):
@@ -59,7 +59,7 @@ def test_a_state_that_finds_no_room_leaves_the_old_one(tmp_path):
     assert (tmp_path / "previous-state.pt").read_bytes() == old
 
 
-def test_volumes_and_views_that_find_no_room_are_named_and_no_table_lists_them(tmp_path, monkeypatch):
+def test_without_disk_space_volumes_and_views_are_named_and_not_listed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with files_below(20_000):
         refused(lambda: fetch.run(FETCH), "dna_00", "only a part was written", "free some space")
@@ -72,7 +72,7 @@ def test_volumes_and_views_that_find_no_room_are_named_and_no_table_lists_them(t
     assert "views.csv" in names(tmp_path) and not [name for name in names(tmp_path) if "partial" in name]
 
 
-def test_a_full_disk_is_named_and_making_room_is_enough(small_disk):
+def test_a_full_disk_is_named_and_freeing_space_is_enough(small_disk):
     save(small_disk, 1000)
     (small_disk / "ballast").write_bytes(bytes(500_000))
     refused(lambda: save(small_disk, 20_000), "state.pt: No space left on device", "free some space")
@@ -112,7 +112,7 @@ command_line.main(lambda _: files.write_text(Path("manifest.csv"), "x"), [])
 """
 
 
-def test_a_folder_without_the_right_to_write_is_named(open_folder):
+def test_a_folder_without_write_permission_is_named(open_folder):
     open_folder.chmod(0o555)
     if os.getuid():
         refused(lambda: write_text(open_folder / "manifest.csv", "x"), "Permission denied", "grant the permission")
@@ -148,7 +148,7 @@ command_line.main(run, [])
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the limit is set from Linux's account of memory")
-def test_too_little_memory_is_said(tmp_path):
+def test_too_little_memory_is_reported(tmp_path):
     done = script(tmp_path, TRAIN % str(ROOT / "tests"))
     line = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and "Traceback" not in done.stderr

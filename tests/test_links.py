@@ -3,6 +3,7 @@
 import re
 import subprocess
 
+import pytest
 from helpers.checkout import ROOT
 
 PAGE = r"[\w./-]+\.md"
@@ -49,3 +50,14 @@ def test_every_page_and_section_that_is_cited_exists():
 def test_anchors_are_explicit_ids_and_headings(tmp_path):
     (tmp_path / "page.md").write_text('# What (was) tried\n\na <a id="tsns"></a> b\n')
     assert anchors(tmp_path / "page.md") == {"what-was-tried", "tsns"}
+
+
+@pytest.mark.parametrize("report", sorted((ROOT / "docs/results").glob("*/report")), ids=lambda path: path.parent.name)
+def test_a_stored_result_keeps_one_html_page_and_each_figure_once(report):
+    (page,) = report.glob("*.html")
+    assert page.name == "index.html" and page.stat().st_size < 1.5e6
+    figures = [path.stem for path in (report / "figures").iterdir()]
+    assert figures and len(figures) == len(set(figures))
+    links = re.findall(r'href="([^"#:]+)["#]', page.read_text())
+    links += re.findall(r"\]\(([\w./-]+)\)", (report / "README.md").read_text())
+    assert links and not [link for link in links if not (report / link).exists()]

@@ -105,7 +105,7 @@ def test_a_failed_run_leaves_no_manifest(catalogue, tmp_path):
         ({"workers": 0}, "workers = 0; allowed: 1 or more"),
     ],
 )
-def test_acquire_refuses_nonsense_and_writes_nothing(catalogue, tmp_path, change, said):
+def test_invalid_arguments_are_refused_before_anything_is_written(catalogue, tmp_path, change, said):
     arguments = {"size": "tiny", "structures": ["dna"], "out": tmp_path / "out", "progress": False} | change
     with pytest.raises(SparseSSPError, match=said):
         acquire(catalogue, **arguments)
@@ -140,7 +140,7 @@ def test_acquire_refuses_nonsense_and_writes_nothing(catalogue, tmp_path, change
         (["fluorescence", "ceiling", "vacuole"], 0.5, "unknown structure 'vacuole'; allowed: actin_filament"),
     ],
 )
-def test_catalogue_names_the_fault(tmp_path, keys, value, said):
+def test_catalogue_errors_name_the_key(tmp_path, keys, value, said):
     values = read_yaml(CATALOGUE)
     place = values
     for key in keys[:-1]:
@@ -190,7 +190,7 @@ def test_every_structure_shows_in_the_smallest_scene(catalogue, seed):
         assert photon_budget(density, 0.9, catalogue.fluorescence) > 0
 
 
-def test_what_is_drawn_first_changes_nothing(catalogue):
+def test_the_order_of_drawing_changes_nothing(catalogue):
     forward, backward = (Scene((3,), ROOM, catalogue.voxel_um) for _ in range(2))
     ahead = {key: forward.density(key) for key in KEYS}
     behind = {key: backward.density(key) for key in reversed(KEYS)}
@@ -258,7 +258,7 @@ def test_random_walks_keep_their_step_and_length():
 # Focus.
 
 
-def test_the_stack_starts_at_another_plane_of_each_scene_and_holds_the_label(catalogue):
+def test_the_first_plane_varies_between_scenes_and_the_stack_contains_the_label(catalogue):
     size = Size(volumes=1, shape=(32, 32, 32))
     reach = np.ceil(catalogue.focus_range_um / catalogue.voxel_um)
     firsts = []
@@ -286,7 +286,7 @@ def test_binning_widens_pixels_and_leaves_planes_where_they_are(catalogue, tmp_p
     assert volume.voxel_um == pytest.approx((0.29, 0.58, 0.58))
 
 
-def test_depth_in_the_stack_predicts_next_to_nothing(catalogue):
+def test_depth_in_the_stack_predicts_almost_nothing(catalogue):
     """R2 of each structure's mean z-profile on other scenes; at a fixed focus it is far higher."""
     keys, size = ("dna", "microtubule"), Size(volumes=1, shape=(32, 32, 32))
 
@@ -348,7 +348,7 @@ def test_weak_objects_add_up(catalogue):
     np.testing.assert_allclose(images[0] + images[1], images[2], atol=1e-5)  # float32 transforms
 
 
-def test_camera_noise_is_the_photons(catalogue):
+def test_camera_noise_follows_the_photon_count(catalogue):
     empty = np.zeros(SMALL, np.float32)
     even = catalogue.brightfield.model_copy(update={"unevenness": 0.0})
     image = brightfield(np.random.default_rng(0), empty, empty, catalogue.voxel_um, even)
@@ -358,7 +358,7 @@ def test_camera_noise_is_the_photons(catalogue):
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_light_and_ceiling_are_as_the_catalogue_says(catalogue, key):
+def test_light_and_ceiling_match_the_catalogue(catalogue, key):
     sample = take(catalogue, Size(volumes=1, shape=SMALL), key, 0)
     # Droplets undershoot 0 and are clipped, and light spreads into the padding: well below one percent.
     assert sample.light.mean() == pytest.approx(1, abs=0.01)

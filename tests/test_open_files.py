@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -14,19 +15,29 @@ import pandas as pd
 import pytest
 import requests
 import tifffile
+import torch
+import zarr
 from helpers.archives import FOUR, make_archive, make_voxels, write_czi
 from helpers.server import Server
+from safetensors.torch import save_file
 
+from pipeline.plan.params import read_params
+from sparsessp.application.images.opening import open_image
 from sparsessp.data.allencell import download
 from sparsessp.data.allencell.archive import members
 from sparsessp.data.allencell.images import read_image
+from sparsessp.data.allencell.lists import LIGHT, PATH, TARGET, read_list
 from sparsessp.data.allencell.sources import local_path
 from sparsessp.data.examples import read_examples, write_examples
-from sparsessp.data.samples import write_table
+from sparsessp.data.samples import read_table, write_table
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, open_channel, read_volume, write_volume
 from sparsessp.errors import SparseSSPError
+from sparsessp.learning import checkpoints
+from sparsessp.networks.backbones import vit_base
+from sparsessp.networks.weights import read_weights
 from sparsessp.support.command_line import explain
 from sparsessp.support.files import raise_system_error
+from sparsessp.support.yaml_files import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 VOLUMES, LIMIT = 700, 256
@@ -76,11 +87,11 @@ def descriptors_left(count):
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
 def test_a_training_on_many_volumes_needs_few_descriptors(tmp_path):
-    write_volume(tmp_path / "whole.ome.tiff", volume())
+    write_volume(tmp_path / "volume.ome.tiff", volume())
     write_volume(tmp_path / "view.ome.tiff", Volume(volume().voxels[:1, ::2], (TRANSMITTED_LIGHT,), (0.58, 0.29, 0.29)))
     rows = []
     for i in range(VOLUMES):
-        for folder, source in (("volumes", "whole"), ("views", "view")):
+        for folder, source in (("volumes", "volume"), ("views", "view")):
             (tmp_path / folder).mkdir(exist_ok=True)
             os.link(tmp_path / f"{source}.ome.tiff", tmp_path / folder / f"{i}.ome.tiff")
         rows.append({"volume": f"v{i}", "structure": "dna", "path": f"{i}.ome.tiff", "sha256": "0"})
@@ -153,8 +164,80 @@ def _local(folder):
     return lambda: download.fetch([str(folder / "f")], folder / "g", progress=False)
 
 
+def _weights(folder):
+    torch.save({"a": torch.ones(2)}, folder / "f")
+    return lambda: read_weights(str(folder / "f"))
+
+
+def _safetensors(folder):
+    save_file({"a": torch.ones(2)}, folder / "f.safetensors")
+    return lambda: read_weights(str(folder / "f.safetensors"))
+
+
+def _transformer(folder):
+    backbone = vit_base.ViTBase(1, 16)
+    backbone.model.save_pretrained(folder / "f")
+    return lambda: backbone.load(str(folder / "f"))
+
+
+def _model(folder):
+    checkpoints.save(folder / "f", {"a": torch.ones(2)})
+    return lambda: checkpoints.load(folder / "f")
+
+
+def _yaml(folder):
+    (folder / "f").write_text("a: 1\n")
+    return lambda: read_yaml(folder / "f")
+
+
+def _params(folder):
+    shutil.copy(ROOT / "params.yaml", folder / "f")
+    return lambda: read_params(folder / "f")
+
+
+def _table(folder):
+    (folder / "f").write_text("a\n1\n")
+    return lambda: read_table(folder / "f", ["a"])
+
+
+def _list(folder):
+    (folder / "f").write_text(f"{PATH},{LIGHT},{TARGET}\na.czi,0,1\n")
+    return lambda: read_list(folder / "f")
+
+
+def _plane(folder):
+    with open_image(folder / "f") as image:
+        return image.plane(0, 0, 1)
+
+
+def _own_tiff(folder):
+    tifffile.imwrite(folder / "f", np.ones((3, 9, 9), np.uint16), photometric="minisblack", metadata={"axes": "ZYX"})
+    return lambda: _plane(folder)
+
+
+def _own_czi(folder):
+    write_czi(folder / "f", make_voxels((3, 9, 9), FOUR, 0))
+    return lambda: _plane(folder)
+
+
+def _own_zarr(folder):
+    group = zarr.open_group(folder / "f", mode="w")
+    group.create_array("0", data=np.ones((3, 9, 9)))
+    axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx"]
+    image = {"version": "0.5", "axes": axes, "datasets": [{"path": "0"}]}
+    group.attrs.update({"ome": {"version": "0.5", "multiscales": [image]}})
+    return lambda: _plane(folder)
+
+
+READERS = (
+    (_volume, _stored, _czi, _tiff, _examples, _archive, _local)
+    + (_weights, _safetensors, _transformer, _model, _yaml, _params, _table, _list)
+    + (_own_tiff, _own_czi, _own_zarr)
+)
+
+
 @pytest.mark.parametrize("left", (0, 1))
-@pytest.mark.parametrize("make", (_volume, _stored, _czi, _tiff, _examples, _archive, _local))
+@pytest.mark.parametrize("make", READERS)
 def test_too_many_open_files_is_named_as_itself(tmp_path, make, left):
     read = make(tmp_path)
     read()
@@ -181,15 +264,22 @@ def test_a_download_without_descriptors_is_not_tried_again(tmp_path):
 
 
 @pytest.mark.parametrize("number", (errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO))
-def test_an_error_of_the_system_is_found_in_what_a_library_raises(number):
+def test_an_error_of_the_system_is_found_in_the_error_of_a_library(number):
     cause = OSError(number, os.strerror(number))
     wrapped = requests.ConnectionError(f"Max retries exceeded (Caused by NewConnectionError({str(cause)!r}))")
-    for error in (cause, wrapped, RuntimeError(f"Error opening the file -> errno={number} ({os.strerror(number)})")):
+    texts = (
+        f"Error opening the file -> errno={number} ({os.strerror(number)})",
+        f"unable to open file <f> in read-only mode: {os.strerror(number)} ({number})",
+        f"{os.strerror(number)} (os error {number})",
+    )
+    for error in (cause, wrapped, *map(RuntimeError, texts)):
         with pytest.raises(OSError) as caught:
             raise_system_error(error, Path("f"))
         assert caught.value.errno == number and caught.value.filename == "f"
 
 
-@pytest.mark.parametrize("error", (ValueError("bad"), OSError("no number"), FileNotFoundError(errno.ENOENT, "gone")))
-def test_a_fault_of_the_file_is_not_an_error_of_the_system(error):
+@pytest.mark.parametrize(
+    "error", (ValueError("bad plane (5)"), OSError("no number"), FileNotFoundError(errno.ENOENT, "gone"))
+)
+def test_a_broken_file_is_not_reported_as_an_error_of_the_system(error):
     raise_system_error(error, Path("f"))

@@ -64,7 +64,7 @@ def test_the_library_needs_neither_dvc_nor_hydra_nor_matplotlib():
     assert needed.isdisjoint({"dvc", "hydra-core", "matplotlib"})
 
 
-def test_the_citation_names_the_version_of_the_package():
+def test_the_citation_has_the_version_of_the_package():
     text = (ROOT / "CITATION.cff").read_text()
     assert f"\nversion: {sparsessp.__version__}\n" in text
 
@@ -78,7 +78,7 @@ def test_the_page_of_environment_variables_lists_those_in_the_code():
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("setuptools") is None, reason="setuptools builds the wheel")
-def test_the_wheel_holds_every_module_and_every_data_file(tmp_path):
+def test_the_wheel_contains_every_module_and_data_file(tmp_path):
     # In a copy: a build writes next to its sources.
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)

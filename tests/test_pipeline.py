@@ -24,7 +24,7 @@ from sparsessp.paper.published import printed_ratios, rows
 from sparsessp.support.yaml_files import read_yaml
 
 
-def test_params_are_what_conf_composes():
+def test_params_match_conf():
     assert (ROOT / PARAMS).read_text() == compose([])
 
 
@@ -46,7 +46,7 @@ def test_every_scale_plans_the_papers_runs(scale, data, tmp_path):
 
 
 @pytest.mark.parametrize("tables", ([1], [2], [3], [4], [5], [7], [1, 2, 3, 7]))
-def test_chosen_tables_are_planned_whole_and_nothing_else_is(tables, tmp_path):
+def test_only_the_chosen_tables_are_planned_and_they_are_complete(tables, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(compose([f"tables={tables}", "ratio=[2,4,8]"]))
     needed = {row.experiment(r) for table in tables for row in rows(table) for r in printed_ratios(row)}
@@ -54,7 +54,7 @@ def test_chosen_tables_are_planned_whole_and_nothing_else_is(tables, tmp_path):
     assert set(read_params(path).experiments) == needed | dense
 
 
-def test_one_budget_is_overridden_by_itself(tmp_path):
+def test_a_single_budget_can_be_overridden(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(compose(["scale.budget.amount.topology_2d=121", "ratio=2"]))
     before, after = read_params(ROOT / PARAMS).experiments, read_params(path).experiments
@@ -115,7 +115,7 @@ def test_a_bad_setting_is_refused_with_what_is_allowed(override, allowed):
         compose([override])
 
 
-def test_other_seeds_are_runs_of_their_own(tmp_path):
+def test_each_seed_is_a_separate_run(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(compose(["scale=smoke", "seeds=[0,3]", "pretrained={swin_base: some/where}"]))
     runs = read_params(path).experiments
@@ -138,7 +138,7 @@ def test_local_weights_are_watched_and_a_hub_name_carries_its_revision(weights, 
 
 
 @pytest.mark.slow
-def test_a_choice_is_kept_until_the_next_and_a_refused_one_changes_nothing(tmp_path):
+def test_a_choice_is_kept_until_the_next_and_an_invalid_one_changes_nothing(tmp_path):
     clone = make_clone(tmp_path / "clone")
 
     def choose(*overrides, ok=True):
@@ -187,7 +187,7 @@ def test_an_illegal_plan_is_refused():
 # Prints the project's files that each stage imports, in a process forked before any of them was imported.
 LOADED = """
 import importlib, json, os, sys
-import hydra, matplotlib.figure, pandas, pydantic, scipy, tifffile, torch
+import hydra, matplotlib.figure, pandas, pydantic, requests, scipy.ndimage, scipy.sparse, tifffile, torch
 for stage in sys.argv[1:]:
     if not os.fork():
         importlib.import_module(f"pipeline.stages.{stage}")
@@ -198,6 +198,7 @@ for stage in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow  # a process for each stage
 def test_code_lists_hold_every_file_a_stage_imports():
     lines = sh(ROOT, sys.executable, "-c", LOADED, *stages()).stdout.splitlines()
     assert len(lines) == len(stages())
@@ -338,7 +339,7 @@ python -m pipeline.stages.report
 """
 
 
-def test_settings_of_the_users_environment_change_no_byte_of_data_and_report(reproduced, clone, tmp_path):
+def test_the_users_environment_changes_no_byte_of_data_or_report(reproduced, clone, tmp_path):
     (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\naxes.facecolor: red\nfont.size: 30\n")
     (tmp_path / "sitecustomize.py").write_text(STARTUP)
     for name in ("volumes", "views"):

@@ -37,11 +37,11 @@ def test_bands_join_to_the_prediction_of_the_whole_volume(model):
     for shape in ((3, 20, 50), (5, 70, 33), (1, 40, 16)):
         view = stack(shape).astype(np.float32)
         for planes in (shape[0] * R, shape[0] * R - 3):
-            whole = predict(model.network, view, planes, [4, 10], 32, 0.5)
+            expected = predict(model.network, view, planes, [4, 10], 32, 0.5)
             bands = list(predict_bands(model.network, view, planes, [4, 10], 32, 0.5))
             joined = np.concatenate([band.values for band in bands], axis=2)
             assert [band.first for band in bands] == sorted({band.first for band in bands})
-            np.testing.assert_allclose(joined, whole, atol=1e-5)
+            np.testing.assert_allclose(joined, expected, atol=1e-5)
 
 
 def test_nine_planes_give_65_to_72_that_align_with_the_dense_stack(model):
@@ -53,7 +53,7 @@ def test_nine_planes_give_65_to_72_that_align_with_the_dense_stack(model):
     assert model.predict(dense[:67], VOXEL_UM, "dna").shape == (1, 67, 20, 24)
 
 
-def test_a_structure_does_not_depend_on_the_others_asked_for(model):
+def test_a_prediction_does_not_depend_on_the_other_structures(model):
     light = stack((4, 16, 20))
     several = model.predict(light, SPARSE)
     assert len(several) == len(STRUCTURES)
@@ -84,7 +84,7 @@ def test_other_pixels_are_resampled_to_the_models_and_back(model):
     np.testing.assert_allclose(a, b, atol=0.05)
 
 
-def test_augmentation_turns_with_the_stack_and_reports_its_spread(model):
+def test_augmentation_is_equivariant_and_reports_its_spread(model):
     light = stack((4, 32, 32))
     mean, spread = model.predict_with_spread(light, SPARSE, ["dna"])
     turned, turned_spread = model.predict_with_spread(np.rot90(light, axes=(1, 2)), SPARSE, ["dna"])
@@ -134,7 +134,7 @@ def test_normalisation_is_that_of_training(model):
     assert view.mean() == pytest.approx(0, abs=1e-6) and view.std() == pytest.approx(1, abs=1e-6)
 
 
-def test_the_card_tells_what_a_model_is(path, capsys):
+def test_the_card_describes_the_model(path, capsys):
     run(["inspect", str(path)])
     page = capsys.readouterr().out
     for word in ("tgnet-3to2d-prefix-r8", "dna, nucleolus", "2.32 µm", "0.29 x 0.29 x 0.29 µm", "CC-BY", "z-scored"):

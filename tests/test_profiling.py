@@ -57,7 +57,7 @@ def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_measurement_that_the_system_ends_is_named(monkeypatch):
+def test_a_killed_measurement_is_named(monkeypatch):
     monkeypatch.setenv("SPARSESSP_DEVICE", "cpu")
     monkeypatch.setattr(profiling, "_inference", killed)
     with pytest.raises(SparseSSPError, match="dodnet-2d-prefix-r2.*memory.*batch.*8"):

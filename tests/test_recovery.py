@@ -1,4 +1,4 @@
-"""What DVC and the pipeline promise together, with a real DVC: kills, failures, company, and hostile params."""
+"""DVC and the pipeline together, with a real DVC: kills, failures, parallel runs, and hostile params."""
 
 import os
 import random
@@ -45,11 +45,11 @@ def test_three_kills_change_no_byte(reproduced, tmp_path):
     assert tally.faults == [] and chaos.differences(reference, clone) == []
 
 
-@pytest.mark.parametrize("kept", (0, 200, 0.5, 0.9))
-def test_a_torn_dvc_lock_that_dvc_refuses_is_checked_out_again(reproduced, clone, kept):
+@pytest.mark.parametrize("kept", (0, 0.5))
+def test_an_incomplete_dvc_lock_that_dvc_refuses_is_checked_out_again(reproduced, clone, kept):
     sh(clone, "git", *chaos.AS_CHAOS, "commit", "--quiet", "-am", "results")
-    whole = (clone / "dvc.lock").read_bytes()
-    (clone / "dvc.lock").write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
+    content = (clone / "dvc.lock").read_bytes()
+    (clone / "dvc.lock").write_bytes(content[: int(kept * len(content))])
     done = sh(clone, "dvc", "repro", ok=False)
     if done.returncode:  # half a file may be valid; then DVC finds what it lacks in its cache
         assert chaos.mend(clone, done.stdout + done.stderr) == "lockfiles"
@@ -57,7 +57,7 @@ def test_a_torn_dvc_lock_that_dvc_refuses_is_checked_out_again(reproduced, clone
     assert chaos.differences(reproduced[0], clone) == []
 
 
-def test_a_torn_note_of_dvcs_readers_and_writers_is_removed(clone):
+def test_an_incomplete_rwlock_of_dvc_is_removed(clone):
     (clone / ".dvc/tmp/rwlock").write_text('{"write": {')
     done = sh(clone, "dvc", "repro", "--force", "--single-item", "check", ok=False)
     assert chaos.mend(clone, done.stdout + done.stderr) == "rwlocks"
@@ -81,8 +81,8 @@ def test_the_comparison_sees_a_changed_byte_a_missing_file_and_a_lost_entry(repr
     lock = read_yaml(clone / "dvc.lock")
     del lock["stages"][TRAININGS[0]]
     (clone / "dvc.lock").write_text(dump_yaml(lock))
-    told = "\n".join(chaos.differences(reference, clone))
-    assert "metrics.json" in told and "split.csv" in told and TRAININGS[0] in told
+    listed = "\n".join(chaos.differences(reference, clone))
+    assert "metrics.json" in listed and "split.csv" in listed and TRAININGS[0] in listed
 
 
 def test_one_failure_does_not_stop_the_rest_and_the_report_says_which_and_why(reproduced, clone):
@@ -112,7 +112,7 @@ def forget_trainings(clone):
     (clone / "dvc.lock").write_text(dump_yaml(lock))
 
 
-def test_trainings_side_by_side_in_one_workspace_end_as_one_after_the_other(reproduced, clone):
+def test_parallel_trainings_in_one_workspace_equal_sequential_ones(reproduced, clone):
     forget_trainings(clone)
     names = [name for name in sh(clone, "dvc", "stage", "list", "--name-only").stdout.split() if "train@" in name]
     assert sorted(names) == sorted(TRAININGS)
@@ -121,7 +121,7 @@ def test_trainings_side_by_side_in_one_workspace_end_as_one_after_the_other(repr
     assert chaos.differences(reproduced[0], clone) == []
 
 
-def test_two_clones_with_one_cache_end_in_the_same_results(reproduced, tmp_path):
+def test_two_clones_that_share_a_cache_have_the_same_results(reproduced, tmp_path):
     clones = []
     for name in "ab":
         folder = chaos.prepare(tmp_path / name, chaos.SMALL_PLAN)
@@ -138,7 +138,7 @@ def test_two_clones_with_one_cache_end_in_the_same_results(reproduced, tmp_path)
     assert all(lock[TRAININGS[0]] == locks[0][TRAININGS[0]] for lock in locks)
 
 
-def test_a_full_and_a_read_only_cache_are_named_and_room_or_right_is_enough(reproduced, clone, small_disk):
+def test_a_full_or_read_only_cache_is_named_and_space_or_permission_is_enough(reproduced, clone, small_disk):
     sh(clone, "dvc", "cache", "dir", "--local", str(small_disk))
     shutil.rmtree(clone / "artifacts" / "volumes")
     full = sh(clone, "dvc", "repro", "fetch", ok=False).stderr  # DVC may go on without a copy in the cache
@@ -162,14 +162,12 @@ def test_a_full_and_a_read_only_cache_are_named_and_room_or_right_is_enough(repr
         ("data.source.catalogue", "data/synthetic.yaml; touch trace"),
         ("data.source.size", "$(touch trace)"),
         ("data.source.`touch trace`", "x"),
-        ("scale.network.depth", "8; touch trace"),
         ("scale.training.schedule", "one_cycle\ntouch trace"),
-        ("scale.network.x; touch trace #", "8"),
         ("ratios", ["2; touch trace"]),
         ("experiments.x; touch trace #", {"method": "tgnet"}),
     ),
 )
-def test_params_run_no_commands(clone, key, value):
+def test_values_in_params_never_run_as_commands(clone, key, value):
     path = clone / "params.yaml"
     params = read_yaml(path)
     *folders, last = key.split(".")

@@ -11,16 +11,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.checkout import ROOT
 
 from sparsessp.config import BACKBONES, ExperimentSettings
 from sparsessp.data.allencell.fingerprint import fingerprint
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.metrics import delta_imp
 from sparsessp.paper.published import DELTA_IMP, PRINTED_METRICS, printed_ratios, published, rows, winner
+from sparsessp.reporting.document.markdown import markdown
 from sparsessp.reporting.figures import figure4
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.report import write_report
 from sparsessp.reporting.results import load_results
+from sparsessp.reporting.results_page import frames, page
 from sparsessp.reporting.scores import load_scores, over_seeds, summarise
 from sparsessp.reporting.tables import comparisons, references, structures
 from sparsessp.reporting.tables import runs as all_runs
@@ -111,6 +114,12 @@ def report(folder, experiments, results, labels, **more):
     write_report(folder, load_results(experiments, results, labels, **more))
 
 
+def readme(experiments, results, labels, **more):
+    """The Markdown page, without drawing its figures."""
+    loaded = load_results(experiments, results, labels, **more)
+    return markdown(page(loaded, frames(loaded), {}))
+
+
 def summary_of(results, names):
     return summarise(load_scores(results, names))
 
@@ -142,7 +151,7 @@ def test_every_published_row_is_a_legal_experiment(table):
         assert ExperimentSettings.load(settings, "name", strict=True).name == row.experiment(ratio)
 
 
-def test_the_tables_have_the_papers_rows():
+def test_the_tables_have_the_rows_of_the_paper():
     assert [len(rows(table)) for table in (1, 2, 3, 7)] == [20, 4, 20, 4]
     assert rows(1)[0].experiment(2) == "repmode-2d-none-r2"
     assert rows(1)[0].experiment(1) == "repmode-2d-prefix-r1"
@@ -156,7 +165,7 @@ def test_the_tables_have_the_papers_rows():
     assert np.isnan(published(winner(3), 1, "R2"))
 
 
-def test_published_csv_is_the_tables_once():
+def test_published_csv_lists_each_printed_value_once():
     frame = pd.read_csv(Path(sys.modules[rows.__module__].__file__).with_name("published.csv"))
     assert len(frame) == 696
     assert not frame.duplicated([c for c in frame if c != "value"]).any()
@@ -172,7 +181,7 @@ def test_delta_imp_is_the_papers():
             assert ours == pytest.approx(published(row, ratio, metric, DELTA_IMP), abs=0.025)
 
 
-def test_table_3_holds_the_hand_computed_means(tmp_path):
+def test_table_3_matches_means_computed_by_hand(tmp_path):
     put(tmp_path, TGNET, [0.1, 0.3, 0.8])
     put(tmp_path, BASE, [0.2, 0.2, 0.2])
     results = load_results(declare(BASE, TGNET), tmp_path, labels())
@@ -191,7 +200,7 @@ def test_table_3_holds_the_hand_computed_means(tmp_path):
     assert np.isnan(run[f"{KEYS[2]}_R2"])
 
 
-def test_no_improvement_where_the_baseline_is_missing_or_explains_nothing(tmp_path):
+def test_no_improvement_over_a_missing_or_useless_baseline(tmp_path):
     put(tmp_path, TGNET, 0.3)
     assert np.isnan(summary_of(tmp_path, [TGNET]).at[TGNET, (DELTA_IMP, "R2")])
     for r2 in (0.0, -0.1):
@@ -201,7 +210,7 @@ def test_no_improvement_where_the_baseline_is_missing_or_explains_nothing(tmp_pa
         assert summary.at[TGNET, (DELTA_IMP, "MSE")] == pytest.approx(100 * (0.3 - r2) / (1 - r2))
 
 
-def test_ceilings_are_weighed_like_the_scores(tmp_path):
+def test_ceilings_are_averaged_like_the_scores(tmp_path):
     put(tmp_path, TGNET, 0.3)
     put(tmp_path, "linear-r2", 0.1)
     known = {KEYS[0]: 0.6, KEYS[1]: 0.9}
@@ -212,7 +221,7 @@ def test_ceilings_are_weighed_like_the_scores(tmp_path):
     assert "ceiling_R2" not in references.frame(load_results(declare(TGNET), tmp_path, labels()))
 
 
-def test_csv_is_fixed_and_leaves_gaps_empty(tmp_path):
+def test_csv_has_fixed_decimals_and_empty_gaps(tmp_path):
     put(tmp_path, TGNET, -0.00001)
     text = csv_text(comparisons.frame(3, load_results(declare(TGNET), tmp_path, labels())))
     lines = list(csv.DictReader(io.StringIO(text)))
@@ -225,8 +234,7 @@ def test_csv_is_fixed_and_leaves_gaps_empty(tmp_path):
 def test_page_prints_a_dash_for_a_missing_run_and_names_it(tmp_path):
     put(tmp_path / "results", BASE, 0.2)
     put(tmp_path / "results", "tsns-3d-prefix-r2", 0.25)
-    report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
-    text = (tmp_path / "reports" / "README.md").read_text()
+    text = readme(plan(2), tmp_path / "results", labels())
     assert line(section(text, "Table 3"), "TGNet", "3-to-2D ★")[2:] == [
         "– *(**.4995**)*",
         "– *(.4113)*",
@@ -244,8 +252,7 @@ def test_page_makes_the_best_score_bold(tmp_path):
     put(tmp_path / "results", "linear-r2", 0.3)
     put(tmp_path / "results", "z-profile", 0.2)
     put(tmp_path / "results", "dodnet-3d-prefix-r2", 0.5)
-    report(tmp_path / "reports", plan(2), tmp_path / "results", labels())
-    text = (tmp_path / "reports" / "README.md").read_text()
+    text = readme(plan(2), tmp_path / "results", labels())
     assert line(section(text, "Table 3"), "DoDNet", "3D")[2:] == [
         "**.5000** *(.5173)*",
         "**.2500** *(.4257)*",
@@ -276,19 +283,17 @@ def test_the_fingerprint_warns_only_of_what_lies_outside(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     table = fingerprint(pd.DataFrame({"structure": ["dna", "nucleolus"], "target_variance": [0.94, 0.5]}))
     real = labels(dataset="AllenCell collection", size=None, simulated=False)
-    report(tmp_path / "one", plan(2), tmp_path / "results", real, fingerprint=table)
-    text = (tmp_path / "one" / "README.md").read_text()
+    text = readme(plan(2), tmp_path / "results", real, fingerprint=table)
     assert "**Warning:** the variance of the test targets of Nucleolus differs" in text
     variance, published, difference, within = line(text, "Nucleolus", "1")[2:]
     assert (variance, within) == ("0.500", "**no**")
     assert difference == f"{0.5 - float(published.strip('*')):+.3f}"
-    assert (tmp_path / "one" / "tables" / "fingerprint.csv").read_text().count("\n") == 3
-    report(tmp_path / "two", plan(2), tmp_path / "results", real, fingerprint=table[:1])
-    text = (tmp_path / "two" / "README.md").read_text()
+    assert len(frames(load_results(plan(2), tmp_path / "results", real, fingerprint=table))["fingerprint"]) == 2
+    text = readme(plan(2), tmp_path / "results", real, fingerprint=table[:1])
     assert "Warning" not in text and line(text, "DNA", "1")[2] == "0.940"
 
 
-def test_the_same_results_give_the_same_bytes_and_nothing_else_is_touched(tmp_path):
+def test_the_same_results_give_the_same_bytes_and_other_files_are_kept(tmp_path):
     for ratio, name in enumerate(plan(2, 8)):
         put(tmp_path / "results", name, 0.01 * ratio)
     for folder in ("one", "two"):
@@ -327,10 +332,9 @@ def test_results_of_unplanned_ratios_are_ignored(tmp_path):
     assert files(tmp_path / "before") == files(tmp_path / "after")
 
 
-def test_runs_outside_the_plan_are_named_as_such(tmp_path):
+def test_unplanned_runs_are_listed_separately(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
-    report(tmp_path / "reports", declare(TGNET), tmp_path / "results", labels())
-    listed = (tmp_path / "reports" / "README.md").read_text().split("## Missing runs")[1]
+    listed = readme(declare(TGNET), tmp_path / "results", labels()).split("## Missing runs")[1]
     assert "not planned (44)" in listed and "`repmode-2d-none-r2`" in listed
 
 
@@ -364,7 +368,7 @@ def test_no_report_without_a_single_run(tmp_path):
     assert not (tmp_path / "reports").exists()
 
 
-def test_no_report_on_other_volumes_than_the_labels_say(tmp_path):
+def test_no_report_if_the_number_of_volumes_differs(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     with pytest.raises(SparseSSPError, match="3 volumes; the dataset has 36"):
         report(tmp_path / "reports", plan(2), tmp_path / "results", labels(test=36))
@@ -391,9 +395,8 @@ def test_tables_4_and_5_show_their_runs_at_the_ratios_they_have(tmp_path):
     assert five.loc[3, "ratio8_R2"] == pytest.approx(0.25) and five.loc[3, "ratio8_R2_paper"] == 0.334
     assert five.loc[3, "backbone"] == "DINOv2-Base (architecture only)" and not list(five.filter(like="ratio4"))
     assert frame(5, 2, pretrained=("dinov2_base",)).loc[3, "backbone"] == "DINOv2-Base"
-    report(tmp_path / "r", declare("tsns-2d-prefix-dinov2_base-r8"), tmp_path / "results", labels(8))
-    page = (tmp_path / "r" / "README.md").read_text()
-    assert "## Table 5" in page and "## Table 4" not in page
+    text = readme(declare("tsns-2d-prefix-dinov2_base-r8"), tmp_path / "results", labels(8))
+    assert "## Table 5" in text and "## Table 4" not in text
 
 
 def test_seeds_are_one_number_with_its_standard_deviation(tmp_path):
@@ -436,8 +439,7 @@ def test_a_method_that_the_paper_lacks_has_rows_and_a_panel(tmp_path):
     assert set(panels) >= {"TGNet", "Plain"}
     drawn = sorted(tuple(line.get_ydata()) for line in panels["Plain"].lines)
     assert np.array(drawn) == pytest.approx(np.array([[0.0, 0.1], [0.2, 0.3]]))
-    write_report(tmp_path / "reports", results)
-    text = (tmp_path / "reports" / "README.md").read_text()
+    text = readme(experiments, tmp_path / "results", labels())
     assert line(section(text, "Table 3"), "Plain", "3-to-2D")[4] == ".3000 *(–)*"
 
 
@@ -465,23 +467,22 @@ def test_a_users_matplotlib_settings_change_nothing(tmp_path):
         "report(Path(sys.argv[1]), declare(TGNET), Path(sys.argv[2]), labels())"
     )
     tests = str(Path(__file__).parent)
-    for name, more in (("plain", {}), ("odd", {"MPLBACKEND": "no such backend", "MATPLOTLIBRC": str(home)})):
-        command = [sys.executable, "-c", code, str(tmp_path / name), str(tmp_path / "results"), tests]
-        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(Path(tests).parent), **more})
+    report(tmp_path / "plain", declare(TGNET), tmp_path / "results", labels())
+    odd = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "no such backend", "MATPLOTLIBRC": str(home)}
+    command = [sys.executable, "-c", code, str(tmp_path / "odd"), str(tmp_path / "results"), tests]
+    subprocess.run(command, check=True, env=odd)
     assert files(tmp_path / "plain") == files(tmp_path / "odd")
 
 
-def test_the_z_profile_is_the_floor_of_every_run_and_a_dash_where_it_is_missing(tmp_path):
+def test_the_z_profile_is_a_reference_for_every_run_or_a_dash(tmp_path):
     put(tmp_path / "results", TGNET, [0.1, 0.3, 0.8])
     put(tmp_path / "results", "tsns-3d-prefix-r2", 0.1)
     experiments = declare(TGNET, "tsns-3d-prefix-r2")
-    report(tmp_path / "without", experiments, tmp_path / "results", labels())
-    text = (tmp_path / "without" / "README.md").read_text()
+    text = readme(experiments, tmp_path / "results", labels())
     assert "– for the z-profile" in text and "higher R² than" not in text and "- `z-profile`: not run" in text
     assert line(section(text, "Reference predictions"), "All") == ["All", "–", "–", "0.4000"]
     put(tmp_path / "results", "z-profile", 0.2)
-    report(tmp_path / "with", experiments, tmp_path / "results", labels())
-    text = (tmp_path / "with" / "README.md").read_text()
+    text = readme(experiments, tmp_path / "results", labels())
     assert "0.2000 for the z-profile" in text and "1 of 2 runs have a higher R² than the z-profile" in text
     assert line(section(text, "Reference predictions"), "All") == ["All", "0.2000", "–", "0.4000"]
 
@@ -489,13 +490,12 @@ def test_the_z_profile_is_the_floor_of_every_run_and_a_dash_where_it_is_missing(
 def test_what_was_run_says_how_topologies_and_sampling_differ_from_the_paper(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     epochs = {"3d": 2.0, "2to3d": 6.0, "3to2d": 6.0, "2d": 10.0}
-    report(tmp_path / "a", declare(TGNET), tmp_path / "results", labels(2, 8, epochs=epochs))
-    text = (tmp_path / "a" / "README.md").read_text()
+    text = readme(declare(TGNET), tmp_path / "results", labels(2, 8, epochs=epochs))
     assert "3D 2, 2-to-3D 6, 3-to-2D 6, 2D 10, in the ratio 1 : 3 : 3 : 5 (paper" in line(text, "epochs")[1]
     assert "3D 2, 2-to-3D 6, 3-to-2D 6, 2D 10, in the ratio 1 : 3 : 3 : 5 (paper" in section(text, "Claims")
     assert "4.64 µm at r = 8 (paper: 2.32 µm), so this" in text
-    report(tmp_path / "b", declare(TGNET), tmp_path / "results", labels(2, 8, voxel_um=(0.29, 0.29, 0.29)))
-    assert "2.32 µm at r = 8 (paper: 2.32 µm) |" in (tmp_path / "b" / "README.md").read_text()
+    text = readme(declare(TGNET), tmp_path / "results", labels(2, 8, voxel_um=(0.29, 0.29, 0.29)))
+    assert "2.32 µm at r = 8 (paper: 2.32 µm) |" in text
 
 
 def test_training_cost_counts_every_crop_three_times(tmp_path):

@@ -65,7 +65,7 @@ def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path, shell):
     assert "killed" in reason
 
 
-def test_a_stage_whose_dvc_is_gone_before_it_looks_does_not_begin(tmp_path):
+def test_a_stage_whose_dvc_has_already_ended_does_not_start(tmp_path):
     process = stage(tmp_path, "def run(_): Path('trace').touch()", orphan=True)
     assert "is gone" in process.communicate()[0] and process.returncode == 1
     assert not (tmp_path / "trace").exists()
@@ -94,13 +94,13 @@ def test_a_stage_waits_for_the_one_that_still_runs(tmp_path):
         ("KeyboardInterrupt", "interrupted\n"),
     ),
 )
-def test_a_failure_is_one_line_and_stays_as_the_reason(tmp_path, raised, said):
+def test_a_failure_is_one_line_and_is_kept_as_the_reason(tmp_path, raised, said):
     code = f"from sparsessp.errors import SparseSSPError\ndef run(_):\n    raise {raised}"
     process = stage(tmp_path, code)
-    told = process.communicate()[0]
-    assert process.returncode == 1 and told.startswith(said) and told.count("\n") == 1
+    output = process.communicate()[0]
+    assert process.returncode == 1 and output.startswith(said) and output.count("\n") == 1
     reason = (tmp_path / "artifacts" / "failures" / "train@x.txt").read_text()
-    assert reason in told or "killed" in reason
+    assert reason in output or "killed" in reason
     again = stage(tmp_path, "def run(_): pass")
     assert again.communicate()[0] == "" and again.returncode == 0
     assert not list((tmp_path / "artifacts" / "failures").iterdir())
@@ -125,7 +125,7 @@ def test_a_python_without_the_packages_says_so_in_one_line(module):
     assert "pydantic" in done.stderr and ".venv/bin/activate" in done.stderr
 
 
-def test_a_fault_of_the_program_keeps_its_traceback():
+def test_a_bug_keeps_its_traceback():
     assert command_line.explain(KeyError("x")) is None
     assert command_line.explain(SparseSSPError("x")) == "x"
     before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
@@ -134,7 +134,7 @@ def test_a_fault_of_the_program_keeps_its_traceback():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_terminal_that_lacks_a_letter_shows_a_question_mark(monkeypatch):
+def test_a_terminal_without_a_character_shows_a_question_mark(monkeypatch):
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
     command_line.main(lambda _: print("R² of 1 µm"), [])

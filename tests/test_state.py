@@ -1,5 +1,6 @@
 """The state of a training belongs to its settings, code, data, torch and device, and to nothing else."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from pipeline.paths import SPLIT, VOLUMES, views
 from pipeline.stages import train
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
+from sparsessp.errors import SparseSSPError
 from sparsessp.schema import MANIFEST, VIEWS
 
 NETWORK = NetworkSettings(method="tgnet", topology="2d", depth=8, width_3d=8, width_2d=8, groups=4)
@@ -32,7 +34,15 @@ def test_the_same_run_finds_its_state_again(workspace):
     assert folder() == folder() and folder().parent == Path(".scratch")
 
 
+def test_missing_local_weights_stop_the_stage_before_it_asks_the_hub(workspace):
+    arguments = ["--method", "plain", "--topology", "2d", "--backbone", "resnet18", "--iterations", "1"]
+    arguments += ["--weights", "weights.pth", "--watch", "weights.pth"]
+    with pytest.raises(SparseSSPError, match=r"weights 'weights\.pth': no such file or folder in .*git add"):
+        train.run(arguments)
+
+
 def test_every_other_run_has_another_folder(workspace, monkeypatch, tmp_path):
+    monkeypatch.setattr(train, "sources", cache(train.sources))
     seen = {folder()}
 
     def is_new(path):
@@ -47,12 +57,14 @@ def test_every_other_run_has_another_folder(workspace, monkeypatch, tmp_path):
     for path in (VOLUMES / MANIFEST, views(2) / VIEWS, SPLIT):
         path.write_text("other")
         is_new(folder())
-    watch = tmp_path / "weights"
-    watch.mkdir()
-    (watch / "model.safetensors").write_text("weights")
-    is_new(train.state_folder(NETWORK, TRAINING, WINDOWS, watch))
-    (watch / "model.safetensors").write_text("other weights")
-    is_new(train.state_folder(NETWORK, TRAINING, WINDOWS, watch))
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    pretrained = NETWORK.model_copy(update={"backbone": "resnet18", "weights": str(weights)})
+    for content in ("weights", "other weights"):
+        (weights / "model.safetensors").write_text(content)
+        is_new(folder(network=pretrained))
+    (tmp_path / "weights.pth").write_text("weights")
+    is_new(folder(network=pretrained.model_copy(update={"weights": "weights.pth"})))
     monkeypatch.setattr(torch, "__version__", "0.0")
     is_new(folder())
     monkeypatch.setenv("SPARSESSP_DEVICE", "meta")

@@ -29,7 +29,7 @@ def put_durations(folder, *names, **changes):
         (folder / f"{name}.json").write_text(json.dumps({**DURATION, **changes}))
 
 
-def test_only_the_timings_tell_the_machine(tmp_path):
+def test_only_the_timings_depend_on_the_machine(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     written = {}
     for name, seconds in (("abacus", 60.0), ("slide rule", 7200.0)):
@@ -47,7 +47,7 @@ def test_only_the_timings_tell_the_machine(tmp_path):
     assert b"2 of 2, 4 h 00 min in total" in other["timings.md"] and b"2 of 2, 2 min in total" in one["timings.md"]
 
 
-def test_links_of_a_page_in_html_are_to_its_twin(tmp_path):
+def test_links_between_html_pages_lead_to_html(tmp_path):
     put(tmp_path / "results", TGNET, 0.2)
     report(tmp_path, EXPERIMENTS, tmp_path / "results", labels())
     assert 'href="timings.html"' in (tmp_path / "index.html").read_text()
@@ -56,7 +56,7 @@ def test_links_of_a_page_in_html_are_to_its_twin(tmp_path):
     assert "0 of 2" in timings and "No training has recorded its duration" in timings
 
 
-def test_a_duration_that_is_none_is_named(tmp_path):
+def test_an_invalid_duration_is_named(tmp_path):
     put_durations(tmp_path, TGNET, seconds="long")
     with pytest.raises(SparseSSPError, match=f"{TGNET}.json.*seconds"):
         read_durations(tmp_path, EXPERIMENTS)

@@ -46,19 +46,19 @@ class Interrupting(list):
 
 
 def test_an_interrupted_run_ends_bit_equal_to_an_undisturbed_one(tmp_path, samples):
-    whole, history = run(tmp_path / "a", samples)
+    undisturbed, history = run(tmp_path / "a", samples)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "b", samples, judges=Interrupting(samples[:1]))
     assert checkpoints.load(tmp_path / "b" / "state.pt")["done"] < TRAINING.iterations
     resumed, resumed_history = run(tmp_path / "b", samples)
     pd.testing.assert_frame_equal(history, resumed_history, check_exact=True)
-    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+    for (name, a), b in zip(undisturbed.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
 
 
 @pytest.mark.parametrize("torn", (("state.pt",), ("state.pt", "previous-state.pt")))
-def test_a_run_with_torn_states_says_so_and_ends_bit_equal_too(tmp_path, samples, capsys, torn):
-    whole, history = run(tmp_path / "a", samples)
+def test_a_run_with_damaged_states_says_so_and_ends_bit_equal(tmp_path, samples, capsys, torn):
+    undisturbed, history = run(tmp_path / "a", samples)
     judges = Interrupting(samples[:1])
     judges.last = 3
     with pytest.raises(KeyboardInterrupt):
@@ -70,7 +70,7 @@ def test_a_run_with_torn_states_says_so_and_ends_bit_equal_too(tmp_path, samples
     said = capsys.readouterr().err
     assert "trying previous-state.pt" in said and ("starts again" in said) == (len(torn) == 2)
     pd.testing.assert_frame_equal(history, resumed_history, check_exact=True)
-    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+    for a, b in zip(undisturbed.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)
 
 
@@ -82,7 +82,7 @@ def test_same_run_same_bytes(tmp_path, samples):
     assert checkpoints.load_model(tmp_path / "a.pt").settings == NETWORK
 
 
-def test_it_learns(tmp_path):
+def test_training_reduces_the_validation_error(tmp_path):
     samples = [make_field(3, ratio=1)]
     training = TRAINING.model_copy(update={"iterations": 40, "learning_rate": 5e-3, "validate_every": 5})
     network = NETWORK.model_copy(update={"method": "plain", "topology": "3d", "ratio": 1})
@@ -101,9 +101,9 @@ def test_multinet_trains_a_network_for_each_structure(tmp_path, samples):
     assert torch.equal(together[1:], model.networks[10](view[1:], torch.tensor([10])))
 
 
-def test_multinet_goes_on_with_the_structure_it_was_interrupted_in(tmp_path, samples):
+def test_multinet_resumes_with_the_interrupted_structure(tmp_path, samples):
     network = NETWORK.model_copy(update={"method": "multinet", "topology": "3d"})
-    whole, history = run(tmp_path / "a", samples, network, judges=samples)
+    undisturbed, history = run(tmp_path / "a", samples, network, judges=samples)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "b", samples, network, judges=Interrupting(samples))
     first = tmp_path / "b" / f"{samples[0].structure}.pt"
@@ -112,7 +112,7 @@ def test_multinet_goes_on_with_the_structure_it_was_interrupted_in(tmp_path, sam
     resumed, resumed_history = run(tmp_path / "b", samples, network, judges=samples)
     assert first.read_bytes() == before  # not trained again
     pd.testing.assert_frame_equal(history, resumed_history, check_exact=True)
-    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+    for (name, a), b in zip(undisturbed.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
 
 
@@ -123,7 +123,7 @@ def test_another_seed_is_another_training(tmp_path, samples):
     assert any(not torch.equal(a, b) for a, b in zip(*(found.values() for found in weights), strict=True))
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path, samples):
+def test_a_nan_loss_stops_the_run(tmp_path, samples):
     broken = [
         type(s)(s.volume, s.structure, s.task, s.view_dHW * np.float32(1e30), s.target_DHW, 2, 0) for s in samples
     ]
@@ -147,7 +147,7 @@ def test_a_loss_that_explodes_stops_the_run_and_the_last_good_state_is_kept(tmp_
     assert all(weights.isfinite().all() for weights in kept["best"].values()) and np.isfinite(kept["best_mse"])
 
 
-def test_a_clipped_gradient_is_short_and_points_the_same_way(samples):
+def test_clipping_limits_the_norm_and_keeps_the_direction(samples):
     network = build(NETWORK, 0).train()
     view = torch.from_numpy(samples[0].view_dHW[None, None, :4, :24, :24].copy())
     target = torch.from_numpy(samples[0].target_DHW[None, None, :8, :24, :24].copy())
@@ -181,7 +181,7 @@ def test_two_runs_on_cuda_agree_within_the_stated_tolerance(tmp_path, samples):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_too_little_gpu_memory_halves_the_micro_batch_or_says_what_does(tmp_path, samples, capsys):
     training = TRAINING.model_copy(update={"batch": 64, "patch": 32, "iterations": 2})
-    whole, _ = run(tmp_path / "whole", samples, training=training)
+    undisturbed, _ = run(tmp_path / "undisturbed", samples, training=training)
     needed = torch.cuda.max_memory_allocated()
     share = 0.6 * needed / torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
@@ -189,7 +189,7 @@ def test_too_little_gpu_memory_halves_the_micro_batch_or_says_what_does(tmp_path
     try:
         less, _ = run(tmp_path / "less", samples, training=training)
         assert "continuing with micro_batch 32, the batch stays 64" in capsys.readouterr().err
-        for a, b in zip(whole.state_dict().values(), less.state_dict().values(), strict=True):
+        for a, b in zip(undisturbed.state_dict().values(), less.state_dict().values(), strict=True):
             torch.testing.assert_close(a, b, rtol=0.05, atol=5e-3)
         with pytest.raises(SparseSSPError, match="micro_batch to auto or below or set checkpointing.*patch .now 32"):
             run(tmp_path / "fixed", samples, training=training.model_copy(update={"micro_batch": 64}))
@@ -230,7 +230,7 @@ def test_mixed_precision_is_float32_on_a_cpu(tmp_path, samples):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # what torch.compile imports
-def test_without_a_compiler_a_compiled_run_says_so_and_goes_on(tmp_path, samples, capfd, monkeypatch):
+def test_without_a_compiler_a_compiled_run_warns_and_continues(tmp_path, samples, capfd, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (str(tmp_path / "no-such-compiler"),))
     training = TRAINING.model_copy(update={"iterations": 2, "compile": True})
@@ -242,7 +242,7 @@ def test_without_a_compiler_a_compiled_run_says_so_and_goes_on(tmp_path, samples
         assert torch.equal(a, b), name
 
 
-def test_the_time_of_an_interrupted_run_is_that_of_both_sittings(tmp_path, samples):
+def test_the_duration_of_an_interrupted_run_includes_both_parts(tmp_path, samples):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, samples, judges=Interrupting(samples[:1]))
     state = checkpoints.load(tmp_path / "state.pt")

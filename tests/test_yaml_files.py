@@ -71,6 +71,6 @@ def test_a_merged_mapping_may_be_overridden():
     assert parse_yaml("a: &x {k: 1, l: 2}\nb: {<<: *x, k: 3}", "mine.yaml")["b"] == {"k": 3, "l": 2}
 
 
-def test_the_projects_own_files_come_back_as_they_are():
+def test_the_projects_own_yaml_files_survive_a_round_trip():
     for path in (ROOT / "params.yaml", ROOT / "dvc.yaml", ROOT / "data/synthetic.yaml", ROOT / "data/allencell.yaml"):
         assert parse_yaml(dump_yaml(read_yaml(path)), path.name) == read_yaml(path)

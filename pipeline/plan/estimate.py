@@ -98,8 +98,8 @@ def runs(params: Params, data: Amount) -> pd.DataFrame:
         along_z = imaged_starts(sizes[0], depth, run.ratio, inference.overlap)
         windows = len(along_z) * prod(len(window_starts(n, inference.window, inference.overlap)) for n in sizes[1:])
         crops = _FORWARD * windows * (inference.window / training.patch) ** 2  # cost of one volume, in training crops
-        alone = load_method(settings).per_structure
-        groups = [{key: data.volumes[key]} for key in data.volumes] if alone else [data.volumes]
+        per_structure = load_method(settings).per_structure
+        groups = [{key: data.volumes[key]} for key in data.volumes] if per_structure else [data.volumes]
         iterations, predicted = 0, data.of("test")
         for group in groups:
             per_epoch = sum(parts["train"] for parts in group.values()) / training.batch

@@ -27,7 +27,7 @@ from sparsessp.schema import SCORES_FILE, VOXEL_COLUMNS, Z_PROFILE, linear_regre
 
 
 def labels(params: Params, manifest: pd.DataFrame) -> Labels:
-    """What the report has to say about the runs."""
+    """Return the facts about the runs that captions state."""
     scale, parts = params.scale, read_table(SPLIT, ("volume", "part"))["part"].value_counts()
     voxel_z, voxel_y, voxel_x = manifest[list(VOXEL_COLUMNS)].median()
     amounts = {key.removeprefix("topology_"): n for key, n in scale.budget.amount.items()}
@@ -56,7 +56,7 @@ def labels(params: Params, manifest: pd.DataFrame) -> Labels:
 
 
 def known_ceilings(manifest: pd.DataFrame) -> dict[str, float] | None:
-    """R2 of a perfect prediction by structure: simulated data know it, for real data it is estimated."""
+    """Return the R2 of a perfect prediction by structure: known for simulated images, estimated for real ones."""
     if "ceiling" in manifest:
         return manifest.groupby("structure")["ceiling"].mean().to_dict()
     if "target_variance" in manifest:
@@ -65,14 +65,15 @@ def known_ceilings(manifest: pd.DataFrame) -> dict[str, float] | None:
 
 
 def reasons(params: Params) -> dict[str, str]:
-    """Why runs have no scores, as far as their stages could leave it."""
+    """Return why runs have no scores, where their stages recorded a reason."""
     stages = {name: (f"train@{name}", f"evaluate@{name}") for name in params.experiments}
     stages |= {linear_regression(ratio): (f"linear_regression@{ratio}",) for ratio in params.ratios}
     stages[Z_PROFILE] = ("z_profile",)
     found = {}
     for name, names in stages.items():
         if (RESULTS / name / SCORES_FILE).exists():
-            clear_failure(*names)  # DVC may have had them in its cache, and run no script that would have said so
+            # DVC may have restored the scores from its cache without running the stage, which clears its reason.
+            clear_failure(*names)
         elif (text := failure(*names)) is not None:
             found[name] = text
     return found

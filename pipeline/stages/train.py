@@ -28,6 +28,7 @@ from sparsessp.config import InferenceSettings, NetworkSettings, Settings, Train
 from sparsessp.costs.counted import describe
 from sparsessp.data.samples import Sample, load_samples, tasks_of, write_table
 from sparsessp.data.voxels import voxel_um
+from sparsessp.errors import SparseSSPError
 from sparsessp.learning.checkpoints import save_model
 from sparsessp.learning.training import Trained, train
 from sparsessp.schema import HISTORY_FILE, MANIFEST, MODEL_FILE, NETWORK_FILE, VIEWS
@@ -44,9 +45,7 @@ class Watched(Settings):
     watch: Path | None = Field(default=None, description="File or folder of local weights, the same as --weights")
 
 
-def state_folder(
-    network: NetworkSettings, training: TrainingSettings, inference: InferenceSettings, watch: Path | None = None
-) -> Path:
+def state_folder(network: NetworkSettings, training: TrainingSettings, inference: InferenceSettings) -> Path:
     """Return the folder for the state of this run, which depends on settings, code, data, torch and device.
 
     Clones and experiments outside the workspace that share a scratch folder find each other's states.
@@ -56,8 +55,9 @@ def state_folder(
         digest.update(part.model_dump_json().encode())
     own = (METHODS_FOLDER / f"{network.method}.py", BACKBONES_FOLDER / f"{network.backbone}.py")
     code = [ROOT / path for path in (*sources("train"), *own)]
-    watched = [] if watch is None else sorted(p for p in (watch, *watch.rglob("*")) if p.is_file())
-    for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT, *watched):
+    local = Path(network.weights)  # or a name on the hub, or "none"
+    weights = sorted(path for path in (local, *local.rglob("*")) if path.is_file())
+    for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT, *weights):
         digest.update(path.read_bytes())
     return scratch() / f"{network.name}-{digest.hexdigest()[:16]}"
 
@@ -79,30 +79,30 @@ def run(arguments: Sequence[str]) -> None:
     options = parser("pipeline.stages.train", __doc__, *models).parse_args(arguments)
     network, training, inference = (settings(model, options) for model in models[:3])
     watched = settings(Watched, options).watch
+    if watched == Path(network.weights) and not watched.exists():
+        raise SparseSSPError(
+            f"weights '{watched}': no such file or folder in {Path.cwd()}; an experiment outside the workspace has "
+            "only what git or DVC tracks: run `git add`, or give an absolute path"
+        )
     # Remove the scores of an earlier run of this name: if this run fails, they must not be taken for its scores.
     shutil.rmtree(RESULTS / network.name, ignore_errors=True)
     samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
-    folder = state_folder(network, training, inference, watched)
+    notes = _notes(training, inference, samples[0])
+    folder = state_folder(network, training, inference)
     with exclusive_folder(folder):
         trained = train(network, training, inference, *samples, folder)
-        _write(trained, network, training, inference, samples[0])
+        _write(trained, network, inference, notes)
         shutil.rmtree(folder)
 
 
-def _write(
-    trained: Trained,
-    network: NetworkSettings,
-    training: TrainingSettings,
-    inference: InferenceSettings,
-    samples: Sequence[Sample],
-) -> None:
+def _write(trained: Trained, network: NetworkSettings, inference: InferenceSettings, notes: dict[str, Any]) -> None:
     finished = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     duration = {"seconds": round(trained.seconds, 3), "finished": finished, **facts(network)}
     out = RUNS / network.name
     write_table(out / HISTORY_FILE, trained.history)
     write_text(out / NETWORK_FILE, json.dumps(describe(network, inference.window), indent=1) + "\n")
     write_text(DURATIONS / f"{network.name}.json", json.dumps(duration, indent=1) + "\n")
-    save_model(out / MODEL_FILE, trained.model, _notes(training, inference, samples))
+    save_model(out / MODEL_FILE, trained.model, notes)
 
 
 if __name__ == "__main__":

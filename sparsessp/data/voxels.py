@@ -2,15 +2,25 @@
 
 from pathlib import Path
 
-from sparsessp.data.samples import read_table
-from sparsessp.schema import MANIFEST, VOXEL_COLUMNS
+import numpy as np
+
+from sparsessp.data.samples import read_manifest
+from sparsessp.data.volumes import read_volume
+from sparsessp.schema import VOXEL_COLUMNS
 
 
 def voxel_um(volumes: Path) -> tuple[float, float, float]:
     """Return the median voxel size (z, y, x) of the prepared volumes in micrometres.
 
+    It is read from the manifest, or from the volumes if the manifest does not list voxel sizes.
+
     Raises:
-        SparseSSPError: The manifest is missing or does not list voxel sizes.
+        SparseSSPError: As for `read_manifest`; or a volume cannot be read.
     """
-    z, y, x = read_table(volumes / MANIFEST, VOXEL_COLUMNS)[list(VOXEL_COLUMNS)].median()
+    manifest = read_manifest(volumes)
+    if manifest.columns.isin(VOXEL_COLUMNS).sum() == len(VOXEL_COLUMNS):
+        sizes = manifest[list(VOXEL_COLUMNS)].to_numpy()
+    else:
+        sizes = np.array([read_volume(volumes / path).voxel_um for path in manifest["path"]])
+    z, y, x = np.median(sizes, axis=0)
     return float(z), float(y), float(x)

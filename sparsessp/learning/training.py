@@ -139,7 +139,7 @@ def train_step(
     """
     adam.zero_grad(set_to_none=True)
     total = torch.zeros((), device=view.device)
-    for parts in zip(*(whole.split(micro_batch) for whole in (view, target, task)), strict=True):
+    for parts in zip(*(batch.split(micro_batch) for batch in (view, target, task)), strict=True):
         part_view, part_target, part_task = parts
         with autocast(network.settings, view.device):
             prediction = network(part_view, part_task)

@@ -107,9 +107,9 @@ class _CpuConvolution(torch.autograd.Function):
     """Convolution on a CPU that computes the kernel gradient as one matrix product if the output is small."""
 
     @staticmethod
-    def forward(ctx: Any, x_BC: Tensor, whole_OI: Tensor, stride: int) -> Tensor:
-        kernel_OI = _laid_out(crop_to_reachable_taps(whole_OI, x_BC.shape[2:]))
-        ctx.stride, ctx.whole = stride, whole_OI.shape
+    def forward(ctx: Any, x_BC: Tensor, full_OI: Tensor, stride: int) -> Tensor:
+        kernel_OI = _laid_out(crop_to_reachable_taps(full_OI, x_BC.shape[2:]))
+        ctx.stride, ctx.shape = stride, full_OI.shape
         ctx.save_for_backward(x_BC, kernel_OI)
         return _convolved(x_BC, kernel_OI, stride)
 
@@ -118,17 +118,17 @@ class _CpuConvolution(torch.autograd.Function):
         (dy_BC,) = y_gradients
         x_BC, kernel_OI = ctx.saved_tensors
         n, where = x_BC.dim() - 2, (ctx.stride, _padding(kernel_OI.shape))
-        dx_BC = dwhole_OI = None
+        dx_BC = dfull_OI = None
         if ctx.needs_input_grad[0]:
             dx_BC = _IMAGE_GRADIENT[n](x_BC.shape, kernel_OI, dy_BC, *where)
         if ctx.needs_input_grad[1]:
             small = math.prod(dy_BC.shape[2:]) <= _SMALL
             gradient = _kernel_product if small else _KERNEL_GRADIENT[n]
-            dwhole_OI = dkernel_OI = gradient(x_BC, kernel_OI.shape, dy_BC, *where)
-            if dkernel_OI.shape != ctx.whole:
-                dwhole_OI = dkernel_OI.new_zeros(ctx.whole)
-                crop_to_reachable_taps(dwhole_OI, x_BC.shape[2:]).copy_(dkernel_OI)
-        return dx_BC, dwhole_OI, None
+            dfull_OI = dkernel_OI = gradient(x_BC, kernel_OI.shape, dy_BC, *where)
+            if dkernel_OI.shape != ctx.shape:
+                dfull_OI = dkernel_OI.new_zeros(ctx.shape)
+                crop_to_reachable_taps(dfull_OI, x_BC.shape[2:]).copy_(dkernel_OI)
+        return dx_BC, dfull_OI, None
 
 
 def _kernel_product(x_BC: Tensor, shape: torch.Size, dy_BC: Tensor, stride: int, padding: Sequence[int]) -> Tensor:

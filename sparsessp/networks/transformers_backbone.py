@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sparsessp.networks.backbone import Backbone, FeatureMap, adapt_weights, resize
-from sparsessp.networks.weights import missing_extra, split_revision, unreadable_weights
+from sparsessp.networks.weights import missing_extra, raise_unreadable, split_revision
 
 _STRIDE = 16  # of the tokens of all plain vision transformers
 
@@ -41,7 +41,7 @@ class TransformersBackbone(Backbone):
             name, revision = (source, None) if Path(source).exists() else split_revision(source)
             trained = type(self.model).from_pretrained(name, revision=revision or "main", use_safetensors=True)
         except Exception as error:  # the library raises many types for network, names and files
-            raise unreadable_weights(source, error) from None
+            raise_unreadable(source, error)
         adapted = adapt_weights(trained.state_dict(), self.model.state_dict(), self.first_weight, source)
         self.model.load_state_dict(adapted)
 

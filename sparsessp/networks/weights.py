@@ -1,11 +1,13 @@
 """Published weights of other networks, read without running code from the file."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import Tensor
 
 from sparsessp.errors import SparseSSPError
+from sparsessp.support.files import raise_system_error
 
 _FILE = "model.safetensors"
 _INSTALL = "install the extra: pip install 'sparsessp[backbones]'"
@@ -20,6 +22,7 @@ def read_weights(source: str) -> dict[str, Tensor]:
 
     Raises:
         SparseSSPError: The source does not exist or is not a file of weights.
+        OSError: The file cannot be opened, for example because too many files are open.
     """
     path = Path(source)
     if path.is_dir():
@@ -27,6 +30,7 @@ def read_weights(source: str) -> dict[str, Tensor]:
     elif not path.is_file():
         path = _from_hub(source)
     try:
+        path.open("rb").close()  # safetensors says "no such file" if no descriptor is left
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
@@ -35,7 +39,7 @@ def read_weights(source: str) -> dict[str, Tensor]:
     except ImportError as error:
         raise missing_extra(error) from None
     except Exception as error:  # torch and safetensors raise many types for broken files
-        raise unreadable_weights(source, error) from None
+        raise_unreadable(source, error)
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise SparseSSPError(f"weights {source!r}: {path} is not a dictionary of tensors")
     return content
@@ -56,7 +60,7 @@ def _from_hub(source: str) -> Path:
     try:
         return Path(hf_hub_download(name, _FILE, revision=revision))
     except Exception as error:  # the hub's client raises many types for network, names and access
-        raise unreadable_weights(name, error) from None
+        raise_unreadable(name, error)
 
 
 def missing_extra(error: ImportError) -> SparseSSPError:
@@ -64,10 +68,16 @@ def missing_extra(error: ImportError) -> SparseSSPError:
     return SparseSSPError(f"this backbone needs {error.name or error}, which is not installed; {_INSTALL}")
 
 
-def unreadable_weights(source: str, error: Exception) -> SparseSSPError:
-    """Return the error for weights that cannot be read."""
+def raise_unreadable(source: str, error: Exception) -> NoReturn:
+    """Raise the error for weights that cannot be read, given the error of the library that tried.
+
+    Raises:
+        SparseSSPError: Always, unless the operating system is the cause.
+        OSError: A cause that is no fault of the file, for example too many open files.
+    """
+    raise_system_error(error, Path(source))
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return SparseSSPError(
+    raise SparseSSPError(
         f"weights {source!r} cannot be read ({reason}); allowed: a local file or folder, or, with a "
         "network connection, a name on the hub"
-    )
+    ) from None

@@ -116,7 +116,7 @@ def _test(claim: Claim, ratios: Sequence[int], resampled: Bootstrap) -> dict[str
     chance = Chance.of(independent, line["seeds"])
     found = _resample(claim, run, chance, resampled)
     if np.isnan(found.effect[0]):
-        return line | {"note": "a share of an R² that is not above zero is undefined"}
+        return line | {"note": "undefined: a share of an R² that is not positive"}
     line["effect"] = float(found.effect[0])
     freedom = min(resampled.freedom(entry.group) for entry in entries)
     if note := _no_interval(line, freedom, chance, found.effect[1:]):

@@ -11,7 +11,7 @@ from pathlib import Path
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """Numbers of errors that mean that a process or the system has run out of something."""
 _NOT_THE_FILE = SHORTAGES | {errno.EACCES, errno.EPERM, errno.EIO}
-_ERRNO_TEXT = re.compile(r"errno[ =](\d+)", re.IGNORECASE)
+_ERRNO_TEXT = re.compile(r"(?:errno[ =]|\bos error )(\d+)", re.IGNORECASE)
 
 
 @contextmanager
@@ -76,8 +76,12 @@ def raise_system_error(error: BaseException, path: Path | None = None, among: Se
     Raises:
         OSError: The cause.
     """
-    number = error.errno if isinstance(error, OSError) else None
-    numbers = [int(text) for text in _ERRNO_TEXT.findall(str(error))] if number is None else [number]
-    for number in among & set(numbers):
+    if isinstance(error, OSError) and error.errno is not None:
+        found = {error.errno}
+    else:
+        text = str(error)
+        found = {int(number) for number in _ERRNO_TEXT.findall(text)}
+        found |= {number for number in among if f"{os.strerror(number)} ({number})" in text}
+    for number in among & found:
         name = getattr(error, "filename", None) or path
         raise OSError(number, os.strerror(number), None if name is None else str(name)) from error

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from sparsessp.config import Settings, abbreviate
 from sparsessp.errors import SparseSSPError
+from sparsessp.support.files import raise_system_error
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -86,10 +87,12 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         SparseSSPError: The file is missing or not YAML.
+        OSError: The file cannot be opened, for example because too many files are open.
     """
     try:
         return parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
+        raise_system_error(error, path)
         raise SparseSSPError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise SparseSSPError(f"{path}: not valid YAML ({error})") from None

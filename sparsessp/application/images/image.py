@@ -1,5 +1,6 @@
 """An opened image, and the choice of its transmitted-light channel."""
 
+import math
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -8,16 +9,9 @@ from typing import Self
 
 import numpy as np
 
+from sparsessp.data.voxel_size import micrometres
 from sparsessp.errors import SparseSSPError
 
-# Micrometres per unit: the spellings of OME, ImageJ and OME-Zarr.
-UM_PER = {
-    "nm": 1e-3, "nanometer": 1e-3,
-    "µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "micrometer": 1.0, "\\u00b5m": 1.0,
-    "mm": 1e3, "millimeter": 1e3,
-    "cm": 1e4, "centimeter": 1e4,
-    "m": 1e6, "meter": 1e6,
-}  # fmt: skip
 _LIGHT = re.compile(
     r"bright.?field|transmi|phase|\bdic\b|\bt[- ]?pmt\b|\besid\b|\btl\b|^bf\b|differential interference", re.IGNORECASE
 )
@@ -115,7 +109,12 @@ def chosen_scene(path: Path, scenes: int, scene: int | None) -> int:
 def in_um(value: object, unit: str) -> float | None:
     """Return a length in micrometres; None if it is missing, not positive, or in an unknown unit."""
     try:
-        number = float(value) * UM_PER[unit]  # type: ignore[arg-type]
-    except (TypeError, ValueError, KeyError):
+        number = float(value) * (micrometres(unit) or 0)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
         return None
-    return number if 0 < number < float("inf") else None
+    return number if 0 < number < math.inf else None
+
+
+def plane_error(path: Path, frame: int, channel: int, plane: int, fault: str) -> SparseSSPError:
+    """Return the error for a plane whose image data are missing or incomplete: readers would fill it with zeros."""
+    return SparseSSPError(f"{path}: plane {plane} of channel {channel} at time {frame} {fault}")

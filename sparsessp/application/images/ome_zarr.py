@@ -7,6 +7,7 @@ import numpy as np
 
 from sparsessp.application.images.image import Image, chosen_scene, in_um
 from sparsessp.errors import SparseSSPError
+from sparsessp.support.files import raise_system_error
 
 _MARKS = ("zarr.json", ".zgroup", ".zattrs")
 
@@ -61,9 +62,10 @@ def open_zarr(path: Path, scene: int | None) -> Image:
         image = _image(path, group)
         image.scenes = max(len(numbered), 1)
         return image
-    except (SparseSSPError, PermissionError, MemoryError):
+    except (SparseSSPError, MemoryError):
         raise
     except Exception as error:  # a broken group makes zarr raise anything
+        raise_system_error(error, path)
         raise SparseSSPError(f"{path}: not a readable OME-Zarr image ({error})") from None
 
 

@@ -1,4 +1,4 @@
-"""Opening images of any kind, told apart by their first bytes, and finding them in folders."""
+"""Opening images of any kind, recognised by their first bytes, and finding them in folders."""
 
 from pathlib import Path
 

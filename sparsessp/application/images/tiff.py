@@ -7,8 +7,10 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from sparsessp.application.images.image import Image, chosen_scene, in_um
+from sparsessp.application.images.image import Image, chosen_scene, in_um, plane_error
+from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block, is_described
 from sparsessp.errors import SparseSSPError
+from sparsessp.support.files import raise_system_error
 
 _AXES = "TCZYX"
 
@@ -28,13 +30,13 @@ class TiffImage(Image):
         if self.mapped is not None:
             return np.asarray(self.mapped[index])
         number = int(np.ravel_multi_index(index, self.series.shape[:-2])) if index else 0
-        page = self.series.pages[number]
-        if page is None:
-            raise SparseSSPError(f"{self.path}: plane {plane} of channel {channel} at time {frame} is missing")
         try:
-            return page.asarray()
+            return find_page(self.file, self.series, number).asarray()
+        except UnusablePage as why:
+            raise plane_error(self.path, frame, channel, plane, str(why)) from None
         except Exception as error:  # a broken or unusually compressed page makes tifffile raise anything
             hint = "; pip install imagecodecs" if "imagecodecs" in str(error) else ""
+            raise_system_error(error, self.path)
             raise SparseSSPError(f"{self.path}: plane {plane} cannot be read ({error}){hint}") from None
 
     def close(self) -> None:
@@ -51,14 +53,14 @@ def open_tiff(path: Path, scene: int | None, axes: str | None) -> Image:
         axes: Names of the axes, such as ZCYX, if the file does not name them.
 
     Raises:
-        SparseSSPError: The file is broken, has colour pixels, or its axes cannot be told.
+        SparseSSPError: The file is broken, has colour pixels, or its axes are unknown.
     """
     file = None
     try:
         file = tifffile.TiffFile(path)
         number = chosen_scene(path, len(file.series), scene)
         series = file.series[number]
-        named = _axes(path, series, axes)
+        named = _axes(path, file, series, axes)
         if series.dtype.kind not in "uif":
             raise SparseSSPError(f"{path}: pixels of type {series.dtype}; allowed: integers and floats")
         sizes = dict(zip(named, series.shape, strict=True))
@@ -69,17 +71,18 @@ def open_tiff(path: Path, scene: int | None, axes: str | None) -> Image:
             _spacing(file, number),
             scenes=len(file.series),
         )
-        image.file, image.series, image.axes, image.mapped = file, series, named, _mapped(path, series)
+        image.file, image.series, image.axes, image.mapped = file, series, named, _mapped(path, file, series)
         return image
     except Exception as error:  # tifffile raises all kinds of errors on a broken file
         if file:
             file.close()
-        if isinstance(error, SparseSSPError | PermissionError | MemoryError):
+        if isinstance(error, SparseSSPError | MemoryError):
             raise
+        raise_system_error(error, path)
         raise SparseSSPError(f"{path}: not a readable TIFF file ({error})") from None
 
 
-def _axes(path: Path, series: tifffile.TiffPageSeries, given: str | None) -> str:
+def _axes(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries, given: str | None) -> str:
     """Return the name of each axis, a subset of TCZYX."""
     axes = series.axes
     if "S" in axes:
@@ -92,6 +95,11 @@ def _axes(path: Path, series: tifffile.TiffPageSeries, given: str | None) -> str
                 f"{path}: axes {given!r} do not fit shape {series.shape}; allowed: {len(axes)} of TCZYX, ending in YX"
             )
         return given
+    if not is_described(file, series):
+        raise SparseSSPError(
+            f"{path}: its metadata do not describe the {len(file.pages)} planes in the file; is it cut short? If it is "
+            "complete, name its axes with --axes, such as ZYX"
+        )
     if set(axes) - set(_AXES):
         unnamed = [axis for axis in axes if axis not in _AXES]
         if len(unnamed) == 1 and "Z" not in axes:
@@ -103,13 +111,14 @@ def _axes(path: Path, series: tifffile.TiffPageSeries, given: str | None) -> str
     return axes
 
 
-def _mapped(path: Path, series: tifffile.TiffPageSeries) -> np.ndarray | None:
-    """Memory-map a series stored in one piece; ImageJ writes large files with a single page."""
-    if series.dataoffset is None or not series.keyframe.is_memmappable:
+def _mapped(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> np.ndarray | None:
+    """Memory-map a series that a single directory describes; its planes have no pages."""
+    if not is_block(file, series):
         return None
+    held = block_bytes(file, series)
+    if held < series.nbytes:
+        raise SparseSSPError(f"{path}: the file is cut short: it holds {held} of {series.nbytes} bytes of voxels")
     dtype = series.dtype.newbyteorder(series.keyframe.parent.byteorder)
-    if series.dataoffset + dtype.itemsize * series.size > path.stat().st_size:
-        raise SparseSSPError(f"{path}: the file is cut short")
     return np.memmap(path, dtype, "r", series.dataoffset, series.shape)
 
 
@@ -139,7 +148,7 @@ def _spacing(file: tifffile.TiffFile, number: int) -> tuple[float | None, float 
         return z, y, x
     if not file.imagej_metadata:
         return None, None, None
-    unit = str(file.imagej_metadata.get("unit", "")).replace("\\u00B5", "µ")
+    unit = str(file.imagej_metadata.get("unit", ""))
     tags = file.pages[0].tags
     edges = []
     for name in ("YResolution", "XResolution"):

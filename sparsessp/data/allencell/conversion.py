@@ -1,5 +1,6 @@
 """Conversion of one image to an OME-TIFF with its prepared channels, and its facts for the manifest."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,8 +10,8 @@ from sparsessp.data.allencell.catalogue import Catalogue
 from sparsessp.data.allencell.images import read_image
 from sparsessp.data.allencell.lists import Image
 from sparsessp.data.allencell.preparation import prepare, zoom_factors
-from sparsessp.data.allencell.voxel_size import Edges
 from sparsessp.data.volumes import Volume, write_volume
+from sparsessp.data.voxel_size import Edges
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import sha256
 
@@ -66,6 +67,13 @@ def convert(
     for name, (mean, std) in statistics.items():
         notes |= {f"{name}_channel": str(image.channels[name]), f"{name}_mean": mean, f"{name}_std": std}
     write_volume(target, Volume(voxels, tuple(names), voxel_um, notes))
+    return {**_columns(voxels, voxel_um, names, statistics), "sha256": sha256(target)}
+
+
+def _columns(
+    voxels: np.ndarray, voxel_um: Sequence[float], names: Sequence[str], statistics: Mapping[str, tuple[str, str]]
+) -> dict[str, Any]:
+    """Return the columns of the manifest that follow from the prepared channels, the transmitted light first."""
     light, *targets = names
     planes, height, width = (str(n) for n in voxels.shape[1:])
     return {
@@ -75,7 +83,6 @@ def convert(
         **{f"voxel_{axis}_um": f"{edge:.6g}" for axis, edge in zip("zyx", voxel_um, strict=True)},
         "light_mean": statistics[light][0],
         "light_std": statistics[light][1],
-        "sha256": sha256(target),
         "targets": {
             name: {
                 "target_mean": statistics[name][0],
@@ -98,7 +105,7 @@ def _voxel_um(edges_um: Edges, expected: tuple[float, float, float], image: Imag
         found = " x ".join("unknown" if edge is None else f"{edge:.6g}" for edge in edges_um)
         raise SparseSSPError(
             f"{image.row}: the voxel size in the file is {found} um; allowed: {_text(expected)}, "
-            f"1 % more or less, as archives.{image.set}.voxel_um of the catalogue says"
+            f"within 1 %, as archives.{image.set}.voxel_um in the catalogue"
         )
     return z, y, x
 

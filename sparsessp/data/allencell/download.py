@@ -1,9 +1,9 @@
 """Downloading one large file from the first of several sources that has it, resumed and verified.
 
 Bytes are kept next to the target as `.NAME.part` together with the version of the file that they belong to, so
-that the next attempt, or the next run, requests only the rest. A rest is requested on condition that the file has
+that the next attempt, or the next run, requests only the rest. The rest is requested on the condition that the file has
 not changed: by its strong ETag, otherwise by its date. Where the server gives neither, only the checksum of the
-whole file tells whether the parts belong together.
+whole file shows whether the parts belong together.
 """
 
 import hashlib
@@ -361,7 +361,7 @@ def _accept(answer: requests.Response, part: PartialFile, pin: Pin | None, ask: 
     first, total = content_range(answer.headers)
     if answer.status_code == 416:
         if part.bytes and part.size is None and total == part.bytes:
-            part.learn(total)
+            part.record_size(total)
             return False
         part.discard()
         raise _Again(f"{status}: the file has changed")
@@ -377,7 +377,7 @@ def _accept(answer: requests.Response, part: PartialFile, pin: Pin | None, ask: 
             raise _Again("the file has changed since the last attempt")
         part.doubtful |= not part.version.strong
         if part.size is None:
-            part.learn(total)
+            part.record_size(total)
         return True
     size = length(answer.headers)
     if pin is not None and None not in (size, pin.bytes) and size != pin.bytes:

@@ -1,4 +1,4 @@
-"""What the headers of an HTTP answer say: size, range, version of the file, and when to ask again (RFC 9110)."""
+"""Headers of HTTP responses: size, range and version of the file, and when to try again (RFC 9110)."""
 
 import re
 from collections.abc import Mapping

@@ -58,9 +58,9 @@ class PartialFile:
         """
         self.discard()
         self.version, self._known, self.doubtful = version, resumable, False
-        self.learn(size)
+        self.record_size(size)
 
-    def learn(self, size: int | None) -> None:
+    def record_size(self, size: int | None) -> None:
         """Record the size of the whole file."""
         self.size = size
         if self._known:

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import ndimage, sparse
 
 from sparsessp.data.allencell.catalogue import Preparation
-from sparsessp.data.allencell.voxel_size import Edges
 from sparsessp.data.volumes import zscore
+from sparsessp.data.voxel_size import Edges
 from sparsessp.errors import SparseSSPError
 
 _NEGLIGIBLE = 1e-12  # weights of the spline that change no float32 value

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from sparsessp.data.allencell.voxel_size import Edges
+from sparsessp.data.voxel_size import Edges
 from sparsessp.errors import SparseSSPError
 
 LARGEST_BYTES = 16 * 10**9  # of all channels in memory; a field of view of the collection has half a GB
@@ -63,6 +63,6 @@ def check_size(source: str, shape: Sequence[int]) -> None:
         raise SparseSSPError(f"{source}: the shape {tuple(shape)} is {size} bytes; allowed: at most {LARGEST_BYTES}")
 
 
-def absent(source: str, plane: int, channel: int, why: str) -> SparseSSPError:
-    """Return the error for a plane without image data, which readers would fill with zeros."""
-    return SparseSSPError(f"{source}: plane {plane} of channel {channel} is missing: {why}")
+def plane_error(source: str, plane: int, channel: int, fault: str) -> SparseSSPError:
+    """Return the error for a plane whose image data are missing or incomplete: readers would fill it with zeros."""
+    return SparseSSPError(f"{source}: plane {plane} of channel {channel} {fault}")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sparsessp.data import volumes
-from sparsessp.data.allencell import conversion, czi_directory, czi_files, images, preparation, tiff_files, voxel_size
+from sparsessp.data import czi_tiles, tiff_pages, volumes, voxel_size
+from sparsessp.data.allencell import conversion, czi_files, images, preparation, tiff_files
 from sparsessp.data.allencell.catalogue import Catalogue
 from sparsessp.data.allencell.lists import Image
 from sparsessp.support.files import sha256, write_text
 
 # Changed code may give different bytes.
-_MODULES = (conversion, czi_directory, czi_files, images, preparation, tiff_files, voxel_size, volumes)
+_MODULES = (conversion, czi_files, czi_tiles, images, preparation, tiff_files, tiff_pages, voxel_size, volumes)
 _CODE = [sha256(Path(str(module.__file__))) for module in _MODULES]
 
 

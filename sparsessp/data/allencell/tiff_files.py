@@ -1,15 +1,15 @@
 """Reading TIFF stacks whose axes are named: OME-TIFF, ImageJ hyperstacks and those of tifffile."""
 
 from collections.abc import Sequence
-from math import prod
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
-from sparsessp.data.allencell.recording import Recording, absent, check_axes, check_size
-from sparsessp.data.allencell.voxel_size import Edges, edge_um
+from sparsessp.data.allencell.recording import Recording, check_axes, check_size, plane_error
+from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block, is_described
+from sparsessp.data.voxel_size import Edges, edge_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
 
@@ -32,6 +32,10 @@ def read_tiff(path: Path, channels: Sequence[int], source: str) -> Recording:
 
 def _read_voxels(file: tifffile.TiffFile, channels: Sequence[int], source: str) -> np.ndarray:
     series = file.series[0]
+    if not is_described(file, series):
+        raise SparseSSPError(
+            f"{source}: the metadata do not describe the {len(file.pages)} planes in the file; is it cut short?"
+        )
     # Unnamed axes are not guessed: a file cut short has lost their names, and planes with them.
     if set(series.axes) - set("TCZYX") or not series.axes.endswith("YX"):
         hint = "; the OME metadata describe no plane of this file" if file.ome_metadata else ""
@@ -45,65 +49,19 @@ def _read_voxels(file: tifffile.TiffFile, channels: Sequence[int], source: str) 
     if series.dtype != np.uint16:
         raise SparseSSPError(f"{source}: the pixels are {series.dtype}; allowed: uint16")
     check_size(source, series.shape)
-    if series.dataoffset is not None and (series.is_truncated or len(file.pages) < len(series)):
+    if is_block(file, series):
         return _read_block(file, series, channels, source)
     voxels = np.empty((len(channels), *(sizes[axis] for axis in "ZYX")), np.uint16)
+    leading = [axis for axis in series.axes if axis not in "YX"]
     for channel, stack in zip(channels, voxels, strict=True):
         for number, plane in enumerate(stack):
-            page = _page(file, series, number, channel, source)
-            plane[...] = page.asarray()
+            at = {"C": channel, "Z": number}
+            index = np.ravel_multi_index([at.get(axis, 0) for axis in leading], [lengths[axis] for axis in leading])
+            try:
+                plane[...] = find_page(file, series, int(index)).asarray()
+            except UnusablePage as why:
+                raise plane_error(source, number, channel, str(why)) from None
     return voxels
-
-
-def _page(
-    file: tifffile.TiffFile, series: tifffile.TiffPageSeries, plane: int, channel: int, source: str
-) -> tifffile.TiffPage:
-    """Return the page with a plane.
-
-    Metadata may promise planes that were not written, or that are in another file of a set. tifffile reads both
-    as zeros.
-
-    Raises:
-        SparseSSPError: The file does not hold the image data of the plane, or they have another shape or type.
-    """
-    at = {"C": channel, "Z": plane}
-    leading = [(axis, size) for axis, size in zip(series.axes, series.shape, strict=True) if axis not in "YX"]
-    index = np.ravel_multi_index([at.get(axis, 0) for axis, _ in leading], [size for _, size in leading])
-    try:
-        page = series[int(index)]
-    except IndexError:
-        page = None
-    if page is None:
-        why = "the metadata list it, but the file does not hold it; is this one file of a set, or cut short?"
-        raise absent(source, plane, channel, why)
-    if page.parent is not file:
-        if page.parent.filehandle.path != file.filehandle.path:
-            raise absent(source, plane, channel, f"it is in another file of a set, {page.parent.filename}")
-        page = file.pages[page.index]
-    # Not as a frame, which is read by the layout of the first page.
-    page = page.aspage()
-    if why := _fault(page, file.filehandle.size):
-        raise absent(source, plane, channel, why)
-    if (page.shape, page.dtype) != (series.shape[-2:], series.dtype):
-        raise SparseSSPError(
-            f"{source}: plane {plane} of channel {channel} has shape {page.shape} and type {page.dtype}; "
-            f"allowed: {series.shape[-2:]} and {series.dtype}, as the first plane"
-        )
-    return page
-
-
-def _fault(page: tifffile.TiffPage, file_bytes: int) -> str | None:
-    """Return why the image data of a page are incomplete, or None."""
-    starts, sizes = page.dataoffsets, page.databytecounts
-    if not starts or any(start <= 0 or size <= 0 for start, size in zip(starts, sizes, strict=False)):
-        return "a strip or tile has no data"
-    if any(start + size > file_bytes for start, size in zip(starts, sizes, strict=False)):
-        return "a strip or tile ends beyond the end of the file"
-    if page.compression == 1 and sum(sizes) < page.size * page.bitspersample // 8:
-        return f"its strips or tiles have {sum(sizes)} bytes in total, too few for its pixels"
-    if page.compression != 1 and min(len(starts), len(sizes)) < prod(page.chunked):
-        return f"{min(len(starts), len(sizes))} of its {prod(page.chunked)} strips or tiles are listed"
-    return None
 
 
 def _read_block(
@@ -112,16 +70,14 @@ def _read_block(
     """Read a series whose planes follow each other in the file, described by a single directory.
 
     Raises:
-        SparseSSPError: The file, or another directory, begins before the last plane ends.
+        SparseSSPError: Planes are missing.
     """
-    start = series.dataoffset
-    held = min([file.filehandle.size, *(page.offset for page in file.pages if page.offset > start)]) - start
+    held = block_bytes(file, series)
     if held < series.nbytes:
-        plane = max(held, 0) // series.keyframe.nbytes
-        axes = series.axes[:-2]
-        at = dict(zip(axes, np.unravel_index(plane, series.shape[:-2]), strict=True))
-        why = f"the shape {series.shape} takes {series.nbytes} bytes, but the file holds {max(held, 0)}"
-        raise absent(source, int(at.get("Z", 0)), int(at.get("C", 0)), why)
+        position = np.unravel_index(held // series.keyframe.nbytes, series.shape[:-2])
+        at = dict(zip(series.axes[:-2], position, strict=True))
+        why = f"the shape {series.shape} takes {series.nbytes} bytes, but the file holds {held}"
+        raise plane_error(source, int(at.get("Z", 0)), int(at.get("C", 0)), f"is missing: {why}")
     stack = series.asarray().transpose([series.axes.index(axis) for axis in "TCZYX" if axis in series.axes])
     return stack.reshape(-1, *stack.shape[-3:])[list(channels)]
 

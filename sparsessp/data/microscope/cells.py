@@ -1,4 +1,4 @@
-"""Where the cells of a field are: their borders, surfaces and nuclei.
+"""Geometry of the cells of a field: borders, surfaces and nuclei.
 
 A monolayer of hiPSC-like cells: neighbouring columns about 10 um wide and 9.6 um high, halfway up
 the field. Shapes: D planes, H rows, W columns; N cells, P points; the last axis 3
@@ -31,7 +31,7 @@ class Cells:
 
     @cached_property
     def centres(self) -> np.ndarray:
-        """Centres of the cells (N, 2): a jittered, turned brick lattice, beyond the field on all sides."""
+        """Centres of the cells (N, 2): a jittered, rotated brick lattice that extends beyond the field on all sides."""
         rng, size = self._field.rng("cells"), self._field.voxel[1:] * self._field.shape[1:]
         row, column = np.indices((int(np.hypot(*size) / _PITCH) + 5,) * 2).reshape(2, -1)
         lattice = np.column_stack([row, column + row % 2 / 2]) * _PITCH
@@ -67,7 +67,7 @@ class Cells:
         return np.unique(self.owner)
 
     def hold(self, points: np.ndarray, owner: np.ndarray) -> np.ndarray:
-        """Tell which points (P, 3) lie in the field and within the cells (P,) that they belong to."""
+        """Return which points (P, 3) lie in the field and in the cells (P,) that they belong to."""
         row, column = self._field.pixels(points)
         _, height, width = self._field.shape
         seen = (row >= 0) & (row < height) & (column >= 0) & (column < width)
@@ -100,7 +100,7 @@ class Cells:
 
     @cached_property
     def fine_texture(self) -> np.ndarray:
-        """Random field (D, H, W) that grains chromatin and cytoplasm, standard deviation 1."""
+        """Random field (D, H, W) of the graininess of chromatin and cytoplasm, standard deviation 1."""
         return self._field.noise(self._field.rng("fine_texture"), 0.35)
 
     @cached_property
@@ -118,7 +118,7 @@ class Cells:
 
     @cached_property
     def nucleus_distance(self) -> np.ndarray:
-        """Signed distance (D, H, W) to the nucleus of the own cell, which never reaches the border."""
+        """Signed distance (D, H, W) to the nucleus of the same cell, which never reaches the cell's border."""
         field = self._field
         centre, radius, angle = (values[self.owner].astype(np.float32) for values in self.nuclei)
         y, x, sin, cos = field.y - centre[..., 1], field.x - centre[..., 2], np.sin(angle), np.cos(angle)

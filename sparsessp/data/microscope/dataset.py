@@ -71,7 +71,7 @@ class Acquisition:
 
 
 def take(catalogue: Catalogue, size: Size, key: str, number: int) -> Acquisition:
-    """Take the image of the `number`-th scene of the structure `key`, as volumes of `size` are taken."""
+    """Record scene `number` of structure `key` in the format of a dataset of `size`."""
     scene_number = number * len(STRUCTURES) + structure(key).task
     planes, (height, width) = size.shape[0], (n * size.binning for n in size.shape[1:])
     reach = math.ceil(catalogue.focus_range_um / catalogue.voxel_um)
@@ -94,8 +94,8 @@ def take(catalogue: Catalogue, size: Size, key: str, number: int) -> Acquisition
 def _focus(rng: np.random.Generator, brightness: np.ndarray, planes: int, reach: int) -> int:
     """Draw the first plane of a stack: its middle within `reach` of the scene's, the brightest plane in it.
 
-    Focus varies from scene to scene, so that depth alone does not predict fluorescence; but nobody records a stack
-    without the labelled structure.
+    Focus varies from scene to scene, so that depth alone does not predict fluorescence. The labelled structure is
+    always in the stack, because nobody records a stack without it.
     """
     middle, brightest = (len(brightness) - planes) // 2, int(brightness.argmax())
     lowest, highest = max(middle - reach, brightest - planes + 1), min(middle + reach, brightest)
@@ -114,8 +114,8 @@ def acquire(
 ) -> None:
     """Make all volumes of a named dataset.
 
-    Writes `out/<structure>/<volume>.ome.tiff`, both channels z-scored over the whole volume, and at
-    last `out/manifest.csv`: if it exists, everything it lists is complete. The bytes depend on the
+    Writes `out/<structure>/<volume>.ome.tiff`, both channels z-scored over the whole volume, and finally
+    `out/manifest.csv`: if it exists, everything it lists is complete. The bytes depend on the
     catalogue alone: not on `workers`, nor on which other structures are listed.
 
     Args:
@@ -127,7 +127,7 @@ def acquire(
         progress: Show a bar.
 
     Raises:
-        SparseSSPError: The size or a structure is unknown, or none is given, or a worker died.
+        SparseSSPError: The size or a structure is unknown, or none is given, or a worker process died.
     """
     if size not in catalogue.sizes:
         raise SparseSSPError(f"size {size!r} is unknown; allowed: {', '.join(catalogue.sizes)}")
@@ -169,7 +169,7 @@ def _run(
 
 
 def _write(catalogue: Catalogue, size: str, out: Path, job: tuple[str, int]) -> dict[str, str]:
-    """Take and write one volume; returns its row of the manifest."""
+    """Record and write one volume; return its row of the manifest."""
     key, number = job
     name = f"{key}_{number:03d}"
     path = out / key / f"{name}.ome.tiff"

@@ -1,4 +1,4 @@
-"""The space a scene is drawn in: its voxels, its random streams, and how shapes are drawn.
+"""The volume in which a scene is drawn: voxels, random streams, and drawing of shapes.
 
 Shapes: D planes, H rows, W columns; P points; the last axis 3 is (z, y, x). Lengths in micrometres.
 """
@@ -66,7 +66,7 @@ class Field:
         return (smooth - smooth.mean()) / smooth.std()
 
     def pixels(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows (P,) and columns (P,) nearest to points (P, 3), perhaps outside the field."""
+        """Rows (P,) and columns (P,) nearest to points (P, 3), possibly outside the field."""
         row, column = np.rint(points[:, 1:] / self.voxel[1:]).astype(int).T
         return row, column
 

@@ -1,4 +1,4 @@
-"""A picture of what the synthetic microscope shows: `python -m sparsessp.data.microscope.montage OUT.png`."""
+"""A picture of the synthetic microscope's images: `python -m sparsessp.data.microscope.montage OUT.png`."""
 
 import sys
 from pathlib import Path
@@ -41,7 +41,7 @@ def _panels(taken: Acquisition) -> np.ndarray:
 
 
 def draw(catalogue: Catalogue, out: Path) -> None:
-    """Draw scene 0 of each structure, two structures a row, one pixel a voxel."""
+    """Draw scene 0 of each structure, two structures per row, one pixel per voxel."""
     size = Size(volumes=1, shape=(_PLANES, _SIDE, _SIDE))
     tiles = [_panels(take(catalogue, size, s.key, 0)) for s in STRUCTURES]
     height, width = tiles[0].shape

@@ -133,7 +133,7 @@ def brightfield(
         absorption: (D, H, W), imaginary part of the refractive index.
         voxel_um: Edge of the cubic voxels.
         optics: The microscope.
-        stack: Planes of the scene that are imaged; the others are out of focus, and refract all the same.
+        stack: Planes of the scene that are imaged; the others are out of focus but still refract.
         binning: See `record`.
     """
     image = record(brightfield_image(index, absorption, voxel_um, optics)[stack], binning)
@@ -173,7 +173,7 @@ def fluorescence(
 ) -> tuple[np.ndarray, float]:
     """Confocal stack of one label.
 
-    The photon budget is solved for this very stack, so the catalogue alone decides it, and the unit
+    The photon budget is computed for this stack, so it depends on the catalogue only, and the unit
     of `density` does not matter.
 
     Args:

@@ -1,8 +1,8 @@
 """One random scene: what is in the cells, how it refracts, and what a label on it shows.
 
 Shapes: D planes, H rows, W columns; N cells, P points; the last axis 3 is (z, y, x). Lengths in
-micrometres. Each ingredient has its own random stream and is drawn on first use: a scene draws no
-more than its image needs, and what is left out changes nothing else.
+micrometres. Each ingredient has its own random stream and is drawn on first use: a scene draws
+only what its image needs, and leaving an ingredient out does not change the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -174,7 +174,7 @@ class Scene:
 
     @cached_property
     def mitochondria(self) -> np.ndarray:
-        """About 42 curved tubules a cell."""
+        """About 42 curved tubules per cell."""
         rng = self.field.rng("mitochondria")
         owner, start = self._scattered(rng, 42, spread=(2.3, 3.8, 3.8))
         heading = rng.standard_normal(start.shape) * [0.4, 1, 1]
@@ -184,7 +184,7 @@ class Scene:
 
     @cached_property
     def microtubules(self) -> np.ndarray:
-        """About 110 gently curved filaments a cell over a diffuse pool, dense at mid height."""
+        """About 110 gently curved filaments per cell over a diffuse pool, densest at mid-height."""
         rng = self.field.rng("microtubules")
         owner, start = self._scattered(rng, 110, spread=(2.0, 3.2, 3.2))
         heading = rng.standard_normal(start.shape) * [0.5, 1, 1]
@@ -210,7 +210,7 @@ class Scene:
 
     @cached_property
     def lipid_droplets(self) -> np.ndarray:
-        """Three to seven unlabelled, strongly refracting droplets a cell."""
+        """Three to seven unlabelled, strongly refracting droplets per cell."""
         rng = self.field.rng("lipid_droplets")
         _, centres = self._scattered(rng, 5, spread=(2.3, 3.8, 3.8))
         droplets = np.zeros(self.field.shape, np.float32)
@@ -222,17 +222,17 @@ class Scene:
 
     @cached_property
     def actomyosin_bundle(self) -> np.ndarray:
-        """Two to four thick, nearly straight bundles a cell."""
+        """Two to four thick, nearly straight bundles per cell."""
         points = self._basal_walk("actomyosin_bundle", 3, 60, wobble=0.03, height=(0.25, 0.45))
         return self.field.tubes(points, _STEP, radius=0.174)
 
     @cached_property
     def actin_fibres(self) -> np.ndarray:
-        """About 16 thin fibres a cell."""
+        """About 16 thin fibres per cell."""
         points = self._basal_walk("actin_fibres", 16, 35, wobble=0.05, height=(0.09, 0.58))
         return self.field.tubes(points, _STEP, radius=0.145)
 
-    # Walks. All take the generator of the ingredient that they belong to.
+    # Random walks. Each takes the generator of its ingredient.
 
     def _scattered(
         self, rng: np.random.Generator, mean: int, spread: tuple[float, ...]
@@ -250,13 +250,13 @@ class Scene:
         steps: tuple[int, int],
         wobble: float,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Run `random_walks` with numbers of steps from a range, its end excluded."""
+        """Run `random_walks` with numbers of steps from a half-open range."""
         return random_walks(rng, start, heading, rng.integers(*steps, len(start)), _STEP, wobble)
 
     def _basal_walk(
         self, stream: str, number: int, steps: int, wobble: float, height: tuple[float, float]
     ) -> np.ndarray:
-        """Points (P, 3) of about `number` filaments a cell at heights over the glass side from a range."""
+        """Points (P, 3) of about `number` filaments per cell, at heights above the glass side from a range."""
         rng, in_view = self.field.rng(stream), self.cells.in_view
         owner = np.repeat(in_view, rng.integers(number - 1, number + 2, len(in_view)))
         n = len(owner)

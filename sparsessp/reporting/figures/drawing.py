@@ -1,4 +1,4 @@
-"""How all figures are set up and turned into files: the same bytes whatever a user's matplotlibrc says."""
+"""Settings and rendering of all figures: the same bytes whatever the user's matplotlibrc."""
 
 import io
 from collections.abc import Iterable, Iterator

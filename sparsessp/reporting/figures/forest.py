@@ -29,8 +29,8 @@ def forest(claims: pd.DataFrame) -> Figure:
         colour = _VERDICTS[row.verdict]
         low, high = max(row.low, -reach), min(row.high, reach)
         panel.plot([low, high], [line, line], color=colour, linewidth=3, solid_capstyle="butt")
-        for end, whole, marker in ((low, row.low, "<"), (high, row.high, ">")):
-            if abs(whole) > reach:
+        for end, limit, marker in ((low, row.low, "<"), (high, row.high, ">")):
+            if abs(limit) > reach:
                 panel.plot(end, line, marker, color=colour, markersize=9)
                 cut = True
         panel.plot(row.effect, line, "o", color=colour, markersize=8)

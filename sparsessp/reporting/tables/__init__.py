@@ -1,1 +1,1 @@
-"""The report's tables, one file each: `frame` gives the numbers of the CSV file, `table` the page's table of them."""
+"""The report's tables, one file each: `frame` returns the values for the CSV file, `table` the table for the page."""

@@ -37,6 +37,7 @@ def micrometres(unit: str) -> float | None:
     All spellings of the micro sign are accepted, also the escape sequence that ImageJ writes.
     """
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), unit.strip())
+    text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")  # such as a byte order mark
     text = unicodedata.normalize("NFKC", text).replace("\N{GREEK SMALL LETTER MU}", "u").strip()
     return _SYMBOLS.get(text, _WORDS.get(text.casefold()))
 
