@@ -168,6 +168,15 @@ def test_both_norms_of_the_networks_are_fused(module):
 
 
 @run
+def test_norms_are_fused_in_prediction_too():
+    module, x = Norm(2, 4).to(HERE), noise(2, 4, 6, 5)
+    with forced(Path.FUSED), torch.inference_mode():
+        got = norm.norm_act(module, x.clone())
+    assert norm._OPERATION.usable
+    torch.testing.assert_close(got, module(x).relu())
+
+
+@run
 def test_a_fused_network_learns_as_a_plain_one():
     small = {"depth": 2, "width_3d": 2, "width_2d": 4, "groups": 2, "embedding": 16, "blocks_3d": 1}
     network = build(NetworkSettings(method="tsns", topology="2d", ratio=2, **small)).to(HERE)

@@ -18,13 +18,14 @@ from torch.optim import Adam
 
 from sparsessp.config import NetworkSettings, TrainingSettings
 from sparsessp.errors import SparseSSPError
-from sparsessp.learning.training import optimiser, train_step
+from sparsessp.learning.graphs import WARM_UP
+from sparsessp.learning.training import optimiser, step_on
 from sparsessp.networks.blocks import ResidualBlock
 from sparsessp.networks.network import Network, merge_kernels
 from sparsessp.structures import STRUCTURES
 from sparsessp.support.device import autocast, default_device
 
-_WARM_UP = {"cpu": 1, "cuda": 3}
+_WARM_UP = {"cpu": 1, "cuda": WARM_UP + 2}  # on CUDA a training step is recorded as a graph first
 # An iteration is repeated at least _REPEATS times and for _SECONDS, but at most _MAX_REPEATS times.
 _REPEATS, _SECONDS = 3, 0.2
 _MAX_REPEATS = 20
@@ -164,10 +165,8 @@ def _training(
     view = torch.zeros(batch, 1, depth // settings.ratio, patch, patch, device=device)
     target = torch.zeros(batch, 1, depth, patch, patch, device=device)
     task = torch.arange(batch, device=device) % len(STRUCTURES)
-    step = partial(
-        train_step, network, adam, view, target, task, micro_batch=training.crops_at_once, clip=training.gradient_clip
-    )
-    return _cost(device, step, repeats)
+    step = step_on(device, network, adam, training.crops_at_once, training.gradient_clip)
+    return _cost(device, partial(step, view, target, task), repeats)
 
 
 def _cost(device: torch.device, iteration: Callable[[], object], repeats: int = _REPEATS) -> Cost:

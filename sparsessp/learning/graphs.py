@@ -38,9 +38,11 @@ class GraphRecorder:
     def run(self, step: Callable[[], None]) -> None:
         """Run a step on the stream of the later recording, as torch requires."""
         self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream):
-            step()
-        torch.cuda.current_stream().wait_stream(self.stream)
+        try:
+            with torch.cuda.stream(self.stream):
+                step()
+        finally:
+            torch.cuda.current_stream().wait_stream(self.stream)
 
     def record(self, step: Callable[[], None]) -> Callable[[], None]:
         """Record a step as a graph and return the function that starts it."""
