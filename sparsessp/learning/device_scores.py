@@ -12,7 +12,7 @@ from sparsessp.learning.metrics import Scores, check_shapes, score_planes
 def score_tensor(prediction: Tensor, target: Stack | Tensor) -> tuple[Scores, np.ndarray, np.ndarray]:
     """Return the result of `metrics.score_planes`, computed on the device of the prediction."""
     if prediction.device.type == "cpu":
-        return score_planes(prediction.numpy(), target)
+        return score_planes(prediction.numpy(), target.numpy() if isinstance(target, Tensor) else target)
     return device_scores(prediction, as_tensor(target, prediction.device))
 
 
