@@ -164,7 +164,7 @@ def step_on(
     device: torch.device, network: nn.Module, adam: Adam, micro_batch: int, clip: float
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor | float]:
     """Return the fastest optimiser step for a device: a function from view, target and task to the loss."""
-    if device.type == "cuda" and isinstance(network, Network):  # a compiled network is none, and runs without a graph
+    if device.type == "cuda" and isinstance(network, Network):  # compiled networks have another type and need no graph
         return GraphedStep(partial(backward, network, adam, micro_batch=micro_batch), adam, clip, _DIVERGED)
     return partial(train_step, network, adam, micro_batch=micro_batch, clip=clip)
 
@@ -247,6 +247,7 @@ class _Run:
                     self._validate()
                     self._save()
         self._spent()
+        self.step = None  # a graph holds the memory of a whole step
         self.network.load_state_dict(self.best)
         self.network.cpu().eval()
         return pd.DataFrame(self.history, columns=list(HISTORY_COLUMNS))
