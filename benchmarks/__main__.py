@@ -7,6 +7,7 @@ Examples:
   python -m benchmarks
   python -m benchmarks --size full --only train-repmode predict-twelve
   python -m benchmarks --size paper --json
+  python -m benchmarks --size paper --variants
 """
 
 import json
@@ -21,6 +22,7 @@ from tqdm import tqdm
 
 from benchmarks.cases import CASES, SIZES, Row
 from benchmarks.machine import description, measure
+from benchmarks.variants import variants
 from sparsessp.config import Settings
 from sparsessp.errors import SparseSSPError
 from sparsessp.support import command_line
@@ -64,6 +66,7 @@ def run(argv: Sequence[str]) -> None:
     """Measure the selected cases and print a table or JSON."""
     parser = command_line.parser("benchmarks", __doc__, Selection)
     parser.add_argument("--json", action="store_true", help="print a JSON list of rows")
+    parser.add_argument("--variants", action="store_true", help="measure alternatives of our training step instead")
     options = parser.parse_args(argv)
     selection = command_line.settings(Selection, options)
     if selection.size == "paper" and not torch.cuda.is_available():
@@ -71,6 +74,10 @@ def run(argv: Sequence[str]) -> None:
         raise SparseSSPError(f"size = 'paper': it needs a CUDA GPU, and torch finds none; allowed here: {others}")
     machine = measure(selection.precision)
     print(description(machine), file=sys.stderr if options.json else sys.stdout, flush=True)
+    if options.variants:
+        for line in variants(SIZES[selection.size], machine):
+            print(line, flush=True)
+        return
     rows = []
     bar = tqdm(selection.only, unit="case")
     for name in bar:

@@ -16,14 +16,17 @@ from torch import Tensor
 from benchmarks import preparation, straightforward
 from benchmarks.machine import Machine, operations
 from benchmarks.timing import alternate, in_subprocess, peak_bytes, seconds
-from sparsessp.config import NetworkSettings, TrainingSettings
+from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.costs.counted import meta_network, parameters
 from sparsessp.data.crops import Crops, Patch
 from sparsessp.data.samples import load_samples, make_views, write_table
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, write_volume
 from sparsessp.data.windows import window_starts
+from sparsessp.learning.graphs import WARM_UP
 from sparsessp.learning.inference import predict
-from sparsessp.learning.training import optimiser, train_step
+from sparsessp.learning.metrics import score
+from sparsessp.learning.training import optimiser, step_on
+from sparsessp.learning.validation import Validation
 from sparsessp.networks.network import build
 from sparsessp.schema import MANIFEST
 from sparsessp.structures import STRUCTURES
@@ -31,11 +34,13 @@ from sparsessp.support.device import default_device
 from sparsessp.support.files import sha256
 
 Batch = tuple[Tensor, Tensor, Tensor]
-Step = Callable[[Tensor, Tensor, Tensor], float]
+Step = Callable[[Tensor, Tensor, Tensor], Tensor | float]
 Load = Callable[[int], Iterator[Batch]]
 
 _RATIO = 2
 _TRAINING = TrainingSettings(iterations=1)
+# Steps before the measured ones: Adam allocates its moments, and on CUDA a graph is recorded.
+_WARM_UP = {"cpu": 1, "cuda": WARM_UP + 2}
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Size:
         volume: Planes, rows and columns of a volume.
         window: Planes of windows, and their rows and columns.
         turns: Repetitions of training, and of prediction.
-        steps: Training steps in one repetition; the first is a warm-up.
+        steps: Measured training steps in one repetition, after a warm-up.
         batches: Batches of crops in one repetition of data loading.
         batch: Crops per batch.
     """
@@ -66,9 +71,9 @@ class Size:
 
 
 SIZES = {
-    "small": Size(8, 16, 32, (16, 80, 112), (16, 32), (1, 3), 6, 24),
-    "full": Size(32, 16, 32, (32, 232, 344), (32, 128), (3, 1), 3, 24),
-    "paper": Size(32, 32, 128, (32, 232, 344), (32, 128), (3, 5), 9, 48),
+    "small": Size(8, 16, 32, (16, 80, 112), (16, 32), (1, 3), 5, 24),
+    "full": Size(32, 16, 32, (32, 232, 344), (32, 128), (3, 1), 2, 24),
+    "paper": Size(32, 32, 128, (32, 232, 344), (32, 128), (3, 5), 8, 48),
 }
 
 
@@ -100,14 +105,15 @@ class Row:
         return self.ours / self.bound if self.unit.endswith("/s") else self.bound / self.ours
 
 
-def _settings(method: str, topology: str, size: Size, depth: int, machine: Machine) -> NetworkSettings:
+def make_settings(method: str, topology: str, size: Size, depth: int, machine: Machine) -> NetworkSettings:
+    """Return the settings of a network of this size."""
     groups = min(16, size.width)
     widths = {"width_3d": size.width, "width_2d": size.width, "groups": groups, "embedding": 8 * size.width}
     varied = {"method": method, "topology": topology, "ratio": _RATIO, "depth": depth, "precision": machine.precision}
     return NetworkSettings(**varied, **widths)
 
 
-def _batch(settings: NetworkSettings, size: Size) -> tuple[Tensor, Tensor, Tensor]:
+def make_batch(settings: NetworkSettings, size: Size) -> tuple[Tensor, Tensor, Tensor]:
     """Return a batch of noise, each sample with a different task."""
     device = default_device()
     view = torch.randn(size.batch, 1, size.depth // settings.ratio, size.rows, size.rows, device=device)
@@ -116,8 +122,9 @@ def _batch(settings: NetworkSettings, size: Size) -> tuple[Tensor, Tensor, Tenso
 
 
 def _our_step(settings: NetworkSettings, size: Size) -> Step:
-    network = build(settings).to(default_device()).train()
-    return partial(train_step, network, optimiser(network, _TRAINING), micro_batch=size.batch)
+    device = default_device()
+    network = build(settings).to(device).train()
+    return step_on(device, network, optimiser(network, _TRAINING), size.batch, 0.0)
 
 
 def _straightforward_step(settings: NetworkSettings, size: Size) -> Step:
@@ -126,18 +133,19 @@ def _straightforward_step(settings: NetworkSettings, size: Size) -> Step:
 
 
 def _steps(build_step: Callable, settings: NetworkSettings, size: Size, steps: int) -> float:
-    """Return the median duration of training steps, without the first, in which Adam allocates its moments."""
-    step = partial(build_step(settings, size), *_batch(settings, size))
-    return median([seconds(step) for _ in range(steps)][1:])
+    """Return the median duration of training steps after a warm-up."""
+    step = partial(build_step(settings, size), *make_batch(settings, size))
+    warm_up = _WARM_UP[default_device().type]
+    return median([seconds(step) for _ in range(warm_up + steps)][warm_up:])
 
 
 def training_case(method: str, topology: str, size: Size, machine: Machine) -> list[Row]:
     """Time and peak memory of a training step on a batch of mixed tasks."""
-    settings = _settings(method, topology, size, size.depth, machine)
+    settings = make_settings(method, topology, size, size.depth, machine)
     name = f"train step, {method} {topology}, {size.batch} x {size.depth}x{size.rows}x{size.rows}"
     weights = parameters(meta_network(settings))
     implementations = (_our_step, _straightforward_step)
-    ours, theirs = (peak_bytes(_steps, step, settings, size, 2) for step in implementations)
+    ours, theirs = (peak_bytes(_steps, step, settings, size, 1) for step in implementations)
     # Weights, gradients and Adam's two moments are needed at the same time.
     memory = Row(f"peak memory, {method} {topology}", "GB", ours / 1e9, theirs / 1e9, theirs / ours, 16 * weights / 1e9)
     timed = (partial(in_subprocess, _steps, step, settings, size, size.steps) for step in implementations)
@@ -167,7 +175,7 @@ def _write_fields(folder: Path, size: Size) -> None:
 def data(size: Size, machine: Machine) -> list[Row]:
     """Measure crops per second, and the fraction of training time spent waiting for them."""
     patch = Patch(size.depth, size.rows, "zyx")
-    settings = _settings("dodnet", "3d", size, size.depth, machine)
+    settings = make_settings("dodnet", "3d", size, size.depth, machine)
     with TemporaryDirectory() as name:
         volumes, views = Path(name) / "volumes", Path(name) / "views"
         _write_fields(Path(name), size)
@@ -218,10 +226,10 @@ def _waiting(load: Load, step: Step, batches: int) -> tuple[float, float]:
     return waited, trained
 
 
-def inference(method: str, tasks: int, size: Size, machine: Machine) -> list[Row]:
+def inference(method: str, topology: str, tasks: int, size: Size, machine: Machine) -> list[Row]:
     """Measure the prediction of one or several structures of a volume."""
     depth, window = size.window
-    settings = _settings(method, "3d", size, depth, machine)
+    settings = make_settings(method, topology, size, depth, machine)
     planes, height, width = size.volume
     view = np.random.default_rng(0).standard_normal(size.volume, np.float32)[::_RATIO]
     network = build(settings).to(machine.device).eval()
@@ -245,8 +253,31 @@ def inference(method: str, tasks: int, size: Size, machine: Machine) -> list[Row
     # For each further structure only the head is computed again; no case predicts several structures with RepMode.
     bound = windows * (total + (tasks - 1) * head) / machine.arithmetic
     what = "one structure" if tasks == 1 else f"{tasks} structures"
-    name = f"predict {what}, {method} 3d, {planes}x{height}x{width}"
+    name = f"predict {what}, {method} {topology}, {planes}x{height}x{width}"
     return [Row(name, "s", pair.ours, pair.straightforward, pair.ratio, bound)]
+
+
+def validation(size: Size, machine: Machine) -> list[Row]:
+    """Measure the validation of a network: prediction and error of one volume of each structure of a batch."""
+    depth, window = size.window
+    network = build(make_settings("tgnet", "3to2d", size, depth, machine)).to(machine.device).eval()
+    converted = straightforward.convert(network)
+    with TemporaryDirectory() as name:
+        _write_fields(Path(name), size)
+        folders = (Path(name) / part for part in ("volumes", "views", "splits.csv"))
+        samples = load_samples(*folders, "train")
+        ours = Validation(samples, InferenceSettings(window=window))
+
+        def theirs() -> None:
+            for sample in samples:
+                target = np.asarray(sample.target_DHW)
+                view = np.asarray(sample.view_dHW)
+                score(straightforward.predict(converted, view, len(target), sample.task, window), target)
+
+        ours.errors(network)
+        pair = alternate(partial(seconds, partial(ours.errors, network)), partial(seconds, theirs), size.turns[0])
+    title = f"validate {len(samples)} volumes, tgnet 3to2d, {'x'.join(map(str, size.volume))}"
+    return [Row(title, "s", pair.ours, pair.straightforward, pair.ratio, None)]
 
 
 def prepare(size: Size, machine: Machine) -> list[Row]:
@@ -259,9 +290,15 @@ CASES: dict[str, Callable[[Size, Machine], list[Row]]] = {
     "train-repmode": partial(training_case, "repmode", "3d"),
     "train-dodnet": partial(training_case, "dodnet", "3d"),
     "train-tgnet": partial(training_case, "tgnet", "3to2d"),
+    "train-repmode-3to2d": partial(training_case, "repmode", "3to2d"),
+    "train-dodnet-2d": partial(training_case, "dodnet", "2d"),
     "data": data,
-    "predict-repmode": partial(inference, "repmode", 1),
-    "predict-dodnet": partial(inference, "dodnet", 1),
-    "predict-twelve": partial(inference, "dodnet", len(STRUCTURES)),
+    "predict-repmode": partial(inference, "repmode", "3d", 1),
+    "predict-dodnet": partial(inference, "dodnet", "3d", 1),
+    "predict-tgnet": partial(inference, "tgnet", "3to2d", 1),
+    "predict-repmode-3to2d": partial(inference, "repmode", "3to2d", 1),
+    "predict-dodnet-2d": partial(inference, "dodnet", "2d", 1),
+    "predict-twelve": partial(inference, "dodnet", "3d", len(STRUCTURES)),
+    "validate": validation,
     "prepare": prepare,
 }

@@ -6,7 +6,7 @@ those of `sparsessp` (tests/test_benchmarks.py). It differs only in these points
     mixture      RepMode's experts are written out at the size of the full kernel, once per layer and call. In
                  training, each sample of a batch has its own mixed kernel and is convolved separately. In
                  evaluation, one kernel is mixed for each batch of windows.
-    layout       Contiguous images and weights.
+    layout       Contiguous images and weights; each operation is torch's own.
     precision    float32 on a CPU; on CUDA, float16 autocast with loss scaling.
     optimiser    Adam with torch's default implementation for the device.
     data         A Dataset that reads both files of a field of view for each crop, in a DataLoader with worker
@@ -35,6 +35,8 @@ from sparsessp.data.samples import Sample, read_manifest
 from sparsessp.data.volumes import read_volume
 from sparsessp.data.windows import window_starts
 from sparsessp.learning.inference import gaussian
+from sparsessp.networks.fused.choice import Path as Version
+from sparsessp.networks.fused.choice import forced
 from sparsessp.networks.method import OneHot
 from sparsessp.networks.methods.repmode import MixtureConv, TaskGroups
 from sparsessp.networks.network import MultiNetwork, Network
@@ -108,7 +110,10 @@ class Trainer:
         """Move a batch to the device, take one optimiser step and return the loss."""
         view, target, task = (part.to(self.device, non_blocking=True) for part in (view, target, task))
         self.optimiser.zero_grad()
-        with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
+        with (
+            forced(Version.PLAIN),
+            torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"),
+        ):
             loss = F.mse_loss(self.network(view, task).float(), target)
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimiser)
@@ -195,7 +200,7 @@ def predict(
         chosen = places[first : first + _WINDOWS_AT_ONCE]
         stack = torch.stack([view[j : j + cut[0], y : y + window, x : x + window] for j, y, x in chosen])
         task_B = torch.full((len(chosen),), task, device=device)
-        with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
+        with forced(Version.PLAIN), torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
             patches = network(stack[:, None], task_B)[:, 0].float()
         for (j, y, x), patch in zip(chosen, patches, strict=True):
             box = (slice(j * r, j * r + depth), slice(y, y + window), slice(x, x + window))

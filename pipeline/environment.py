@@ -14,6 +14,9 @@ VARIABLES = {
     "SPARSESSP_DEVICE": Variable(
         "Device that trains, predicts and is profiled: cpu, cuda, cuda:1, ...", "cuda if available, else cpu"
     ),
+    "SPARSESSP_VOXELS": Variable(
+        "Type of the training volumes in GPU memory, float32 or float16, which rounds the crops", "float32"
+    ),
     "SPARSESSP_SCRATCH": Variable("Folder of unfinished trainings and downloads", ".scratch"),
     "SPARSESSP_DOWNLOADS": Variable("Number of AllenCell archives downloaded at the same time", "1"),
     "SPARSESSP_ARCHIVE_BASE": Variable(

@@ -81,9 +81,13 @@ def test_gathered_crops_equal_sliced_ones(data):
     chosen = data.draw(st.lists(st.integers(0, 1), min_size=1, max_size=4))
     starts = [tuple(data.draw(st.integers(0, n - 1)) for n in stacks[i].shape) for i in chosen]
     flips = [data.draw(st.tuples(*[st.booleans()] * 3)) for _ in chosen]
-    got = Pool(stacks, CPU).boxes(chosen, starts, size, flips)
-    for box, i, start, flip in zip(got, chosen, starts, flips, strict=True):
-        assert np.array_equal(box.numpy(), cut(stacks[i], start, size, flip))
+    for dtype in (torch.float32, torch.float16):
+        pool = Pool([stack.shape for stack in stacks], CPU, dtype).fill(stacks)
+        got = pool.boxes(torch.tensor(chosen), torch.tensor(starts), size, torch.tensor(flips))
+        assert got.dtype == torch.float32
+        for box, i, start, flip in zip(got, chosen, starts, flips, strict=True):
+            exact = cut(stacks[i], start, size, flip)
+            assert np.array_equal(box.numpy(), exact.astype(np.float16) if dtype == torch.float16 else exact)
 
 
 class Echo(nn.Module):
@@ -98,6 +102,20 @@ class Echo(nn.Module):
     def forward(self, view, task):
         self.seen |= {float(v) for v in view.unique()}
         return view.repeat_interleave(self.settings.ratio, dim=2) + self.weight
+
+
+def test_too_little_memory_for_all_windows_halves_them(samples):
+    network, seen = Echo(2), []
+
+    def narrow(_module, inputs):
+        seen.append(len(inputs[0]))
+        if len(inputs[0]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    expected = predict(network, samples[0].view_dHW, 24, 0, 16)
+    network.register_forward_pre_hook(narrow)
+    assert np.array_equal(predict(network, samples[0].view_dHW, 24, 0, 16), expected)
+    assert max(seen) > 1 and seen[-1] == 1
 
 
 @settings(deadline=None, max_examples=40)

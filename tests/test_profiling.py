@@ -11,10 +11,11 @@ import torch
 from helpers.checkout import ROOT
 from test_reporting import TGNET, labels, line, plan, put, report
 
-from sparsessp.config import TOPOLOGIES, NetworkSettings, TrainingSettings
+from pipeline.plan.estimate import grouped
+from sparsessp.config import TOPOLOGIES, InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.costs import measured as profiling
 from sparsessp.costs.counted import macs, meta_network, module_macs
-from sparsessp.costs.measured import profile
+from sparsessp.costs.measured import profile, volume_seconds
 from sparsessp.data.samples import write_table
 from sparsessp.errors import SparseSSPError
 from sparsessp.paper.published import published, rows
@@ -51,6 +52,15 @@ def test_a_profile_grows_with_batch_and_window():
         assert cost.seconds > 0 and math.isfinite(cost.mib)
     assert many.inference.mib > few.inference.mib + 5 and many.training.mib > few.training.mib + 5
     assert machine(torch.device("cpu"))
+
+
+def test_hours_count_volumes_at_their_own_speed_where_it_was_measured():
+    network = NetworkSettings(method="plain", topology="2d", ratio=2, **TINY)
+    assert volume_seconds(network, InferenceSettings(window=16), (9, 20, 24)) > 0
+    axes = {"method": "plain", "topology": "2d", "networks": 1}
+    runs = pd.DataFrame([{"name": "a", **axes, "iterations": 100, "volumes": 10, "equivalents": 20.0}])
+    assert grouped(runs, {"a": 36.0})["hours"].item() == pytest.approx((100 + 20) * 36 / 3600)
+    assert grouped(runs, {"a": 36.0}, {"a": 180.0})["hours"].item() == pytest.approx((100 * 36 + 10 * 180) / 3600)
 
 
 def killed(*_):

@@ -1,7 +1,7 @@
 """Print the plan without running it: trainings, iterations, estimated hours and disk space.
 
 The hours are estimated from the speed of each network, which is measured on the default device (SPARSESSP_DEVICE):
-on CUDA with the batches of the plan, on a CPU with one small crop, scaled by the number of voxels.
+on CUDA with the batches and volumes of the plan, on a CPU with one small crop, scaled by the number of voxels.
 
 Examples:
   python -m pipeline.plan --scale paper --data allencell
@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from pipeline.commands import command
 from pipeline.plan.composing import compose
-from pipeline.plan.estimate import amount, disk, grouped, network_settings, runs, summary
+from pipeline.plan.estimate import Amount, amount, disk, grouped, network_settings, runs, summary
 from pipeline.plan.params import Params, parse_params
-from sparsessp.costs.measured import step_seconds
+from sparsessp.costs.measured import step_seconds, volume_seconds
 from sparsessp.support.command_line import main
 from sparsessp.support.device import default_device
 
@@ -41,6 +41,13 @@ def measure(params: Params, device: torch.device) -> dict[str, float]:
     for name, run in tqdm(params.experiments.items(), "measure", unit="network"):
         found[name] = factor * step_seconds(network_settings(params, run), step, repeats)
     return found
+
+
+def measure_volumes(params: Params, data: Amount) -> dict[str, float]:
+    """Return the seconds that each run needs to predict and score a volume."""
+    inference = params.scale.inference
+    runs_of = tqdm(params.experiments.items(), "measure volumes", unit="network")
+    return {name: volume_seconds(network_settings(params, run), inference, data.shape) for name, run in runs_of}
 
 
 def text(facts: dict[str, Any], table: pd.DataFrame) -> str:
@@ -93,7 +100,8 @@ def run(arguments: Sequence[str]) -> None:
     planned = runs(params, data)
     device = default_device()
     seconds = None if options.no_measure else measure(params, device)
-    table = grouped(planned, seconds)
+    per_volume = measure_volumes(params, data) if seconds and device.type == "cuda" else None
+    table = grouped(planned, seconds, per_volume)
     facts = {
         **summary(params, data),
         "runs": len(planned),
@@ -102,10 +110,10 @@ def run(arguments: Sequence[str]) -> None:
     }
     if seconds is not None:
         on = torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU, a rough guide only"
+        predicting = "measured too" if per_volume else "estimated: a voxel is taken to cost a third of one of training"
         facts |= {
             "hours": float(table["hours"].sum()),
-            "measured": f"at the speed of each network on {on}; a voxel of validation and evaluation is taken to cost "
-            "a third of a voxel of training",
+            "measured": f"at the speed of each network on {on}; validation and evaluation are {predicting}",
         }
     if options.json:
         print(json.dumps({**facts, "groups": table.to_dict("records")}, indent=1))

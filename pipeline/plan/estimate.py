@@ -87,8 +87,8 @@ def runs(params: Params, data: Amount) -> pd.DataFrame:
 
     Returns:
         One row per run: `name`, `method`, `topology`, `networks`, `iterations` (over all its networks),
-        `equivalents` (iterations that take as long as validation and evaluation), `parameters` (of all its
-        networks).
+        `volumes` (predictions of whole volumes in validation and evaluation), `equivalents` (iterations that are
+        estimated to take as long as these), `parameters` (of all its networks).
     """
     training, inference, depth = params.scale.training, params.scale.inference, params.scale.network.depth
     sizes = [max(n, window) for n, window in zip(data.shape, (depth, inference.window, inference.window), strict=True)]
@@ -114,6 +114,7 @@ def runs(params: Params, data: Amount) -> pd.DataFrame:
                 "topology": run.topology,
                 "networks": len(groups),
                 "iterations": iterations,
+                "volumes": predicted,
                 "equivalents": predicted * crops / training.batch,
                 "parameters": parameters(meta_network(settings)) * len(groups),
             }
@@ -121,19 +122,25 @@ def runs(params: Params, data: Amount) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def grouped(table: pd.DataFrame, seconds: Mapping[str, float] | None) -> pd.DataFrame:
+def grouped(
+    table: pd.DataFrame, seconds: Mapping[str, float] | None, per_volume: Mapping[str, float] | None = None
+) -> pd.DataFrame:
     """Sum the runs by method and topology.
 
     Args:
         table: From `runs`.
         seconds: Measured seconds per iteration, by name of the run.
+        per_volume: Measured seconds per prediction of a volume; None: estimated from those of an iteration.
 
     Returns:
         One row per method and topology: `runs`, `networks` and `iterations` of each run, `total`
         iterations, and if measured `seconds` (per iteration, mean over the runs) and `hours` (of all runs).
     """
     table = table.assign(seconds=table["name"].map(seconds or {}))
-    table["hours"] = (table["iterations"] + table["equivalents"]) * table["seconds"] / 3600
+    predicting = table["equivalents"] * table["seconds"]
+    if per_volume:
+        predicting = table["volumes"] * table["name"].map(per_volume)
+    table["hours"] = (table["iterations"] * table["seconds"] + predicting) / 3600
     found = table.groupby(["method", "topology"], sort=False).agg(
         runs=("name", "size"),
         networks=("networks", "first"),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from pydantic import Field
+from torch import Tensor
 
 from pipeline.paths import RESULTS, RUNS, SPLIT, VOLUMES, views
 from pipeline.results import write_scores
@@ -19,8 +20,9 @@ from sparsessp.data.examples import STRUCTURES_SHOWN, centre, first_volumes, has
 from sparsessp.data.samples import Sample, load_samples, read_manifest, write_table
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, read_volume
 from sparsessp.learning.checkpoints import load_model
+from sparsessp.learning.device_scores import score_tensor
 from sparsessp.learning.evaluation import evaluate
-from sparsessp.learning.inference import predict
+from sparsessp.learning.inference import predict_tensor
 from sparsessp.learning.window_sampling import planes_read, window_sampled
 from sparsessp.networks.network import MultiNetwork, Network
 from sparsessp.schema import EXAMPLES_FILE, MODEL_FILE, WINDOW_SAMPLING_COLUMNS, WINDOW_SAMPLING_FILE
@@ -47,12 +49,12 @@ def run(arguments: Sequence[str]) -> None:
     network = load_model(RUNS / chosen.experiment / MODEL_FILE).to(default_device())
     samples = load_samples(VOLUMES, views(network.settings.ratio), SPLIT, "test")
 
-    def predictor(sample: Sample) -> np.ndarray:
+    def predictor(sample: Sample) -> Tensor:
         planes = len(sample.target_DHW)
-        return predict(network, sample.view_dHW, planes, sample.task, chosen.window, chosen.overlap)
+        return predict_tensor(network, sample.view_dHW, planes, sample.task, chosen.window, chosen.overlap)
 
     keep = first_volumes(samples, STRUCTURES_SHOWN) if has_examples(chosen.experiment) else {}
-    found = evaluate(predictor, samples, chosen.experiment, keep)
+    found = evaluate(predictor, samples, chosen.experiment, keep, scorer=score_tensor)
     write_scores(results, found)
     if keep:
         write_examples(results / EXAMPLES_FILE, {volume: centre(stack) for volume, stack in found.kept.items()})

@@ -16,15 +16,18 @@ import torch
 from torch.nn import functional as F
 from torch.optim import Adam
 
-from sparsessp.config import NetworkSettings, TrainingSettings
+from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.errors import SparseSSPError
-from sparsessp.learning.training import optimiser, train_step
+from sparsessp.learning.device_scores import score_tensor
+from sparsessp.learning.graphs import WARM_UP
+from sparsessp.learning.inference import predict_tensor
+from sparsessp.learning.training import optimiser, step_on
 from sparsessp.networks.blocks import ResidualBlock
 from sparsessp.networks.network import Network, merge_kernels
 from sparsessp.structures import STRUCTURES
 from sparsessp.support.device import autocast, default_device
 
-_WARM_UP = {"cpu": 1, "cuda": 3}
+_WARM_UP = {"cpu": 1, "cuda": WARM_UP + 2}  # on CUDA a training step is recorded as a graph first
 # An iteration is repeated at least _REPEATS times and for _SECONDS, but at most _MAX_REPEATS times.
 _REPEATS, _SECONDS = 3, 0.2
 _MAX_REPEATS = 20
@@ -90,6 +93,26 @@ def step_seconds(network: NetworkSettings, training: TrainingSettings, repeats: 
         repeats: Fewest repetitions after the warm-up; the result is their median.
     """
     return _training(default_device(), network, training, repeats).seconds
+
+
+def volume_seconds(network: NetworkSettings, inference: InferenceSettings, shape: tuple[int, int, int]) -> float:
+    """Return the duration of the prediction and scoring of one volume in seconds, on the default device.
+
+    Args:
+        network: Network to build; one network of a method that trains one per structure.
+        inference: Windows of the prediction.
+        shape: Planes, rows and columns of the volume.
+    """
+    device = default_device()
+    built = Network(network).to(device).eval()
+    target = torch.randn(shape, device=device)
+    view = target[:: network.ratio]
+
+    def validate() -> None:
+        prediction = predict_tensor(built, view, shape[0], 0, inference.window, inference.overlap)
+        score_tensor(prediction, target)
+
+    return _cost(device, validate, repeats=1, warm_up=1).seconds
 
 
 def _isolated(device: torch.device, measure: Callable[..., Cost], *arguments: object) -> Cost:
@@ -164,13 +187,13 @@ def _training(
     view = torch.zeros(batch, 1, depth // settings.ratio, patch, patch, device=device)
     target = torch.zeros(batch, 1, depth, patch, patch, device=device)
     task = torch.arange(batch, device=device) % len(STRUCTURES)
-    step = partial(
-        train_step, network, adam, view, target, task, micro_batch=training.crops_at_once, clip=training.gradient_clip
-    )
-    return _cost(device, step, repeats)
+    step = step_on(device, network, adam, training.crops_at_once, training.gradient_clip)
+    return _cost(device, partial(step, view, target, task), repeats)
 
 
-def _cost(device: torch.device, iteration: Callable[[], object], repeats: int = _REPEATS) -> Cost:
+def _cost(
+    device: torch.device, iteration: Callable[[], object], repeats: int = _REPEATS, warm_up: int | None = None
+) -> Cost:
     """Measure the duration of an iteration and, on CUDA, its peak memory; on a CPU the memory is nan."""
 
     def seconds() -> float:
@@ -180,7 +203,7 @@ def _cost(device: torch.device, iteration: Callable[[], object], repeats: int = 
             torch.cuda.synchronize(device)
         return perf_counter() - start
 
-    for _ in range(_WARM_UP[device.type]):
+    for _ in range(_WARM_UP[device.type] if warm_up is None else warm_up):
         seconds()
     times: list[float] = []
     while len(times) < _MAX_REPEATS and (len(times) < repeats or sum(times) < _SECONDS):

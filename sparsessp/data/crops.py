@@ -4,9 +4,12 @@ Crops follow the sparse grid: the imaged planes of a crop are where they are in 
 window, flipped or not, so that the network never sees another alignment of view and target.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +17,9 @@ from torch import Tensor
 
 from sparsessp.data.samples import Sample
 from sparsessp.data.windows import imaged_starts
+from sparsessp.support.device import voxel_type
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,55 +99,95 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 class Pool:
-    """The stacks of all samples on one device; the boxes of a batch are one gather."""
+    """Stacks of all samples in one tensor on a device; the boxes of a batch are one gather.
 
-    def __init__(self, stacks: Sequence[np.ndarray], device: torch.device):
-        flat = [torch.from_numpy(np.array(stack, dtype=np.float32)).flatten() for stack in stacks]
-        self.voxels = torch.cat([stack.to(device) for stack in flat])
-        self.shape_N3 = torch.tensor([stack.shape for stack in stacks], device=device)
-        sizes = self.shape_N3.prod(dim=1)
-        self.offset_N = sizes.cumsum(0) - sizes
+    Args:
+        shapes: Planes, rows and columns of each stack.
+        device: Device of the tensor.
+        dtype: Type of the voxels; boxes are always float32.
+    """
 
-    def boxes(self, chosen: list[int], starts: list, size: tuple[int, int, int], flips: list) -> Tensor:
-        """Cut and flip a box of `size` from each chosen stack, as `cut` does; (B, *size)."""
-        device = self.voxels.device
-        chosen_B = torch.tensor(chosen, device=device)
-        start_B3, flip_B3 = torch.tensor(starts, device=device), torch.tensor(flips, device=device)
+    def __init__(self, shapes: Sequence[tuple[int, ...]], device: torch.device, dtype: torch.dtype = torch.float32):
+        shape_N3 = torch.tensor(shapes)
+        ends = shape_N3.prod(dim=1).cumsum(0)  # int64: all stacks together may have more than 2**31 voxels
+        self.ends = [0, *ends.tolist()]
+        self.voxels = torch.empty(self.ends[-1], dtype=dtype, device=device)
+        self.shape_N3 = shape_N3.to(device)
+        self.offset_N = torch.tensor(self.ends[:-1], device=device)
+
+    def fill(self, stacks: Iterable[np.ndarray]) -> Self:
+        """Copy stacks into the tensor, one at a time, and return the pool."""
+        for number, stack in enumerate(stacks):
+            self.put(number, stack)
+        return self
+
+    def put(self, number: int, stack: np.ndarray) -> None:
+        """Copy one stack into its place."""
+        flat = torch.from_numpy(np.array(stack, dtype=np.float32)).flatten()
+        self.voxels[self.ends[number] : self.ends[number + 1]].copy_(flat)
+
+    def boxes(self, chosen_B: Tensor, start_B3: Tensor, size: tuple[int, int, int], flip_B3: Tensor) -> Tensor:
+        """Cut and flip a box of `size` from each chosen stack, as `cut` does; (B, *size) float32."""
         shape_B3 = self.shape_N3[chosen_B]
         index = self.offset_N[chosen_B].reshape(-1, 1, 1, 1)
         for axis, count in enumerate(size):
-            steps = torch.arange(count, device=device)
+            steps = torch.arange(count, device=self.voxels.device)
             step_BN = torch.where(flip_B3[:, axis, None], count - 1 - steps, steps)
             place_BN = torch.minimum(start_B3[:, axis, None] + step_BN, shape_B3[:, axis, None] - 1)
             place_BN = place_BN * shape_B3[:, axis + 1 :].prod(dim=1, keepdim=True)
             index = index + place_BN.reshape(-1, *(count if i == axis else 1 for i in range(3)))
-        return self.voxels[index]
+        return self.voxels[index].float()
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Crops of one batch: the index of each sample, and the position in it."""
+
+    chosen: list[int]
+    places: list[Place]
 
 
 class Crops:
     """The batches of a training run, each a pure function of its step.
 
-    Every epoch visits each sample once, in a new order; a batch may span two epochs. There are no
-    worker processes: on a CPU crops are read from the files, which the system caches in memory; on a
-    GPU the volumes are moved there once, if they fill at most half of the free memory, and are cut there.
+    Every epoch visits each sample once, in a new order; a batch may span two epochs. There are no worker processes. On
+    a CPU crops are read from the files, which the system caches in memory. On a GPU the volumes are moved there once,
+    if they fill at most half of the free memory, and are cut there without waiting; otherwise a thread reads the next
+    batches from the files while the GPU computes.
 
     Args:
         samples: Volumes to cut from.
         patch: Shape of a crop.
         seed: Random seed of orders, positions and flips.
         device: Device of the batches.
+        keep: Whether volumes are kept on the device; None: on a GPU, if they fit.
+        ahead: Batches that are read in advance; None: two on a GPU.
     """
 
-    def __init__(self, samples: Sequence[Sample], patch: Patch, seed: int, device: torch.device):
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        patch: Patch,
+        seed: int,
+        device: torch.device,
+        keep: bool | None = None,
+        ahead: int | None = None,
+    ):
         self.samples, self.patch, self.seed, self.device = samples, patch, seed, device
         ratio = samples[0].ratio
         self.view_size = (patch.depth // ratio, patch.rows, patch.rows)
         self.target_size = (patch.depth, patch.rows, patch.rows)
-        views, targets = ([getattr(s, name) for s in samples] for name in ("view_dHW", "target_DHW"))
-        needed = sum(stack.nbytes for stack in (*views, *targets))
         self.pools: tuple[Pool, Pool] | None = None
-        if device.type == "cuda" and needed <= torch.cuda.mem_get_info(device)[0] / 2:
-            self.pools = (Pool(views, device), Pool(targets, device))
+        views, targets = ([getattr(s, name) for s in samples] for name in ("view_dHW", "target_DHW"))
+        dtype = voxel_type() if device.type == "cuda" else torch.float32
+        if keep is None:
+            needed = dtype.itemsize * sum(prod(stack.shape) for stack in (*views, *targets))
+            keep = device.type == "cuda" and needed <= torch.cuda.mem_get_info(device)[0] / 2
+        if keep:
+            self.pools = tuple(Pool([s.shape for s in part], device, dtype).fill(part) for part in (views, targets))
+        if ahead is None:
+            ahead = 2 if device.type == "cuda" and not keep else 0
+        self.reader = Ahead(self._read, ahead) if ahead else self._read
 
     def chosen(self, step: int, size: int) -> list[Sample]:
         """Return the samples of the crops of a batch, in its order."""
@@ -163,25 +209,64 @@ class Crops:
         Returns:
             Views (B, 1, d, H, W), targets (B, 1, D, H, W) and tasks (B,), on the device.
         """
+        draw = self._places(step, size)
+        tasks = [self.samples[i].task for i in draw.chosen]
+        if self.pools is None:
+            view, target = self.reader(step, size)
+            parts = (view, target, self._pinned(torch.tensor(tasks)))
+            view, target, task_B = (part.to(self.device, non_blocking=True) for part in parts)
+        else:
+            rows = [
+                (i, t, *p.view, *p.target, *p.flips) for i, t, p in zip(draw.chosen, tasks, draw.places, strict=True)
+            ]
+            table = self._pinned(torch.tensor(rows)).to(self.device, non_blocking=True)
+            chosen_B, task_B, flip_B3 = table[:, 0], table[:, 1], table[:, 8:].bool()
+            view = self.pools[0].boxes(chosen_B, table[:, 2:5], self.view_size, flip_B3)
+            target = self.pools[1].boxes(chosen_B, table[:, 5:8], self.target_size, flip_B3)
+        return view.unsqueeze(1), target.unsqueeze(1), task_B
+
+    def _places(self, step: int, size: int) -> Draw:
         chosen, places = [], []
         for number, epoch, position in self._draw(step, size):
             chosen.append(number)
             rng = np.random.default_rng([self.seed, epoch, position])
             places.append(place(self.samples[number], self.patch, rng))
-        task_B = torch.tensor([self.samples[i].task for i in chosen]).to(self.device)
-        flips = [p.flips for p in places]
-        view_starts, target_starts = [p.view for p in places], [p.target for p in places]
-        if self.pools:
-            view = self.pools[0].boxes(chosen, view_starts, self.view_size, flips)
-            target = self.pools[1].boxes(chosen, target_starts, self.target_size, flips)
-        else:
-            samples = [self.samples[i] for i in chosen]
-            view = self._cut([s.view_dHW for s in samples], view_starts, self.view_size, flips)
-            target = self._cut([s.target_DHW for s in samples], target_starts, self.target_size, flips)
-        return view.unsqueeze(1), target.unsqueeze(1), task_B
+        return Draw(chosen, places)
 
-    def _cut(self, stacks: list[np.ndarray], starts: list, size: tuple[int, int, int], flips: list) -> Tensor:
-        boxes = np.empty((len(stacks), *size), np.float32)
-        for box, stack, start, flip in zip(boxes, stacks, starts, flips, strict=True):
-            box[...] = cut(stack, start, size, flip)  # copied at once, so that one file is open at a time
-        return torch.from_numpy(boxes).to(self.device)
+    def _read(self, step: int, size: int) -> tuple[Tensor, Tensor]:
+        """Read the crops of a batch from the files, into page-locked memory if they will be copied to a GPU."""
+        draw = self._places(step, size)
+        samples, flips = [self.samples[i] for i in draw.chosen], [p.flips for p in draw.places]
+        view = _cut_all([s.view_dHW for s in samples], [p.view for p in draw.places], self.view_size, flips)
+        target = _cut_all([s.target_DHW for s in samples], [p.target for p in draw.places], self.target_size, flips)
+        return self._pinned(view), self._pinned(target)
+
+    def _pinned(self, part: Tensor) -> Tensor:
+        """Copy to page-locked memory, from which a GPU reads without making this thread wait."""
+        return part.pin_memory() if self.device.type == "cuda" else part
+
+
+class Ahead:
+    """Calls a function of step and batch size in a thread, for steps that come next."""
+
+    def __init__(self, function: Callable[[int, int], T], steps: int):
+        self.function, self.steps = function, steps
+        self.thread = ThreadPoolExecutor(1, "crops")
+        self.waiting: dict[tuple[int, int], Future[T]] = {}
+
+    def __call__(self, step: int, size: int) -> T:
+        """Return the result for this step, computed in advance if the step before was asked for last."""
+        wanted = [(k, size) for k in range(step, step + self.steps + 1)]
+        for key in [key for key in self.waiting if key not in wanted]:
+            self.waiting.pop(key).cancel()
+        for key in wanted:
+            if key not in self.waiting:
+                self.waiting[key] = self.thread.submit(self.function, *key)
+        return self.waiting.pop(wanted[0]).result()
+
+
+def _cut_all(stacks: list[np.ndarray], starts: list, size: tuple[int, int, int], flips: list) -> Tensor:
+    boxes = np.empty((len(stacks), *size), np.float32)
+    for box, stack, start, flip in zip(boxes, stacks, starts, flips, strict=True):
+        box[...] = cut(stack, start, size, flip)  # copied at once, so that one file is open at a time
+    return torch.from_numpy(boxes)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from sparsessp.data.samples import Sample
-from sparsessp.learning.metrics import plane_errors, score
+from sparsessp.learning.metrics import Scores, score_planes
 from sparsessp.schema import PLANE_COLUMNS, SCORE_COLUMNS
 
 
@@ -28,11 +28,12 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    predictor: Callable[[Sample], np.ndarray],
+    predictor: Callable[[Sample], Any],
     samples: Sequence[Sample],
     label: str,
     keep: Collection[str] = (),
     progress: bool = True,
+    scorer: Callable[[Any, Any], tuple[Scores, np.ndarray, np.ndarray]] = score_planes,
 ) -> Evaluation:
     """Score a predictor on each sample.
 
@@ -42,16 +43,18 @@ def evaluate(
         label: Label of the progress bar.
         keep: Names of the volumes whose predictions are returned.
         progress: Whether to show a progress bar.
+        scorer: Function from a prediction and its target to the result of `metrics.score_planes`; for predictions that
+            are tensors, `device_scores.score_tensor`.
     """
     rows, planes, kept = [], [], {}
     for sample in tqdm(samples, f"evaluate {label}", unit="volume", disable=not progress):
         prediction = predictor(sample)
-        scores = asdict(score(prediction, sample.target_DHW))
-        rows.append({"volume": sample.volume, "structure": sample.structure, **scores})
-        errors = zip(*plane_errors(prediction, sample.target_DHW), strict=True)
-        planes += [(sample.volume, plane, *values) for plane, values in enumerate(errors)]
+        scores, *errors = scorer(prediction, sample.target_DHW)
+        rows.append({"volume": sample.volume, "structure": sample.structure, **asdict(scores)})
+        by_plane = enumerate(zip(*errors, strict=True))
+        planes += [(sample.volume, plane, *values) for plane, values in by_plane]
         if sample.volume in keep:
-            kept[sample.volume] = prediction
+            kept[sample.volume] = prediction.cpu().numpy() if hasattr(prediction, "cpu") else prediction
     return Evaluation(
         pd.DataFrame(rows, columns=list(SCORE_COLUMNS)), pd.DataFrame(planes, columns=list(PLANE_COLUMNS)), kept
     )

@@ -7,10 +7,12 @@ may be smaller than a window.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import product
+from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sparsessp.data.windows import imaged_starts, window_starts
 from sparsessp.networks.network import MultiNetwork, Network, merge_kernels
@@ -34,12 +36,24 @@ def gaussian(size: int) -> np.ndarray:
 
 def predict(
     network: Network | MultiNetwork,
-    view_dHW: np.ndarray,
+    view_dHW: np.ndarray | Tensor,
     planes: int,
     task: int | Sequence[int],
     window: int,
     overlap: float = 0.5,
 ) -> np.ndarray:
+    """Predict one or several structures of a whole volume; arguments and result as in `predict_tensor`."""
+    return predict_tensor(network, view_dHW, planes, task, window, overlap).cpu().numpy()
+
+
+def predict_tensor(
+    network: Network | MultiNetwork,
+    view_dHW: np.ndarray | Tensor,
+    planes: int,
+    task: int | Sequence[int],
+    window: int,
+    overlap: float = 0.5,
+) -> Tensor:
     """Predict one or several structures of a whole volume.
 
     Several structures are predicted in one pass: the unconditioned first parts of the network run once per window.
@@ -53,14 +67,15 @@ def predict(
         overlap: Overlap of neighbouring windows, as a fraction of a window.
 
     Returns:
-        (D, H, W) float32, z-scored like the targets; (T, D, H, W) for several tasks.
+        (D, H, W) float32, z-scored like the targets; (T, D, H, W) for several tasks. On the network's device, unless
+        it would take more than half of the free memory there.
     """
     settings = network.settings
     r, depth = settings.ratio, settings.depth
     height, width = view_dHW.shape[1:]
     # Pad to whole blocks of r planes and to at least one window; the excess is cropped from the result.
     sizes = (max(-(-planes // r), depth // r), max(height, window), max(width, window))
-    view = padded(view_dHW, sizes)
+    view = padded(view_dHW, sizes).to(next(network.parameters()).device)
     cut = (depth // r, window, window)
     grid = [[r * j for j in imaged_starts(planes, depth, r, overlap)]]
     grid += [window_starts(n, window, overlap) for n in sizes[1:]]
@@ -70,8 +85,11 @@ def predict(
     return result[0] if isinstance(task, int) else result
 
 
-def padded(stack: np.ndarray, sizes: Sequence[int]) -> Tensor:
+def padded(stack: np.ndarray | Tensor, sizes: Sequence[int]) -> Tensor:
     """Return the stack, padded at the end of each axis to `sizes` by repeating its edges."""
+    if isinstance(stack, Tensor):
+        missing = [size - have for size, have in zip(sizes, stack.shape, strict=True)]
+        return F.pad(stack[None, None], [n for m in reversed(missing) for n in (0, m)], mode="replicate")[0, 0]
     padding = [(0, size - have) for size, have in zip(sizes, stack.shape, strict=True)]
     return torch.from_numpy(np.pad(np.asarray(stack, np.float32), padding, mode="edge"))
 
@@ -82,8 +100,11 @@ def blend(
     grid: Sequence[Sequence[int]],
     window: int,
     tasks: Sequence[int],
-) -> np.ndarray:
+    at_once: int | None = None,
+) -> Tensor:
     """Predict the windows of a grid and take their Gaussian-weighted mean.
+
+    If GPU memory runs out, the prediction starts again with half as many windows at once.
 
     Args:
         network: As in `predict`.
@@ -91,32 +112,61 @@ def blend(
         grid: First planes, rows and columns of the windows; the first window starts at the first voxel.
         window: Rows and columns of a window.
         tasks: Indices of the structures.
+        at_once: Windows in one forward pass; None: the default of the device.
 
     Returns:
-        (T, D, H, W) float32, ending with the last windows.
+        (T, D, H, W) float32, ending with the last windows; on a device as in `predict_tensor`.
     """
+    if at_once is None:
+        device = next(network.parameters()).device
+        at_once = max(1, VOXELS_AT_ONCE[device.type] // (network.settings.depth * window**2))
+    try:
+        return _blend(network, view_at, grid, window, tasks, at_once)
+    except torch.OutOfMemoryError:
+        if at_once == 1:
+            raise
+    torch.cuda.empty_cache()
+    return blend(network, view_at, grid, window, tasks, at_once // 2)
+
+
+def _blend(
+    network: Network | MultiNetwork,
+    view_at: Callable[[int, slice, slice], Tensor],
+    grid: Sequence[Sequence[int]],
+    window: int,
+    tasks: Sequence[int],
+    at_once: int,
+) -> Tensor:
     cut = (network.settings.depth, window, window)
-    weights = [torch.from_numpy(gaussian(n)).float() for n in cut]
-    weight = weights[0][:, None, None] * weights[1][:, None] * weights[2]
-    total = torch.zeros(len(tasks), *(places[-1] + n for places, n in zip(grid, cut, strict=True)))
+    shape = (len(tasks), *(places[-1] + n for places, n in zip(grid, cut, strict=True)))
     device = next(network.parameters()).device
+    place = sums_device(device, shape)
+    weights = [torch.from_numpy(gaussian(n)).float().to(place) for n in cut]
+    weight = weights[0][:, None, None] * weights[1][:, None] * weights[2]
+    total = torch.zeros(shape, device=place)
     predictors = task_predictors(network, tasks)
-    at_once = max(1, VOXELS_AT_ONCE[device.type] // weight.numel())
     # Entered around the loop, because a generator would leave the inner context at its first yield.
     with torch.inference_mode(), autocast(network.settings, device):
         for chosen in batches(list(product(*grid)), at_once):
             boxes = [tuple(slice(k, k + n) for k, n in zip(place, cut, strict=True)) for place in chosen]
             stack = torch.stack([view_at(place[0], *box[1:]) for place, box in zip(chosen, boxes, strict=True)])
-            for sums, patches in zip(total, forward(predictors, stack.to(device)), strict=True):
+            for sums, patches in zip(total, forward(predictors, stack.to(device), place), strict=True):
                 for box, patch in zip(boxes, patches, strict=True):
                     sums[box] += weight * patch
     # The windows form a grid and their weight is a product over axes, so the sum of weights is a product too.
     for axis, (places, weight_N) in enumerate(zip(grid, weights, strict=True), start=1):
-        summed = torch.zeros(total.shape[axis])
+        summed = torch.zeros(total.shape[axis], device=place)
         for first in places:
             summed[first : first + len(weight_N)] += weight_N
         total /= summed.reshape(-1, *[1] * (3 - axis))
-    return total.numpy()
+    return total
+
+
+def sums_device(device: torch.device, shape: Sequence[int]) -> torch.device:
+    """Return where to sum windows to a volume of this shape: on a GPU if half of its free memory suffices."""
+    if device.type == "cuda" and 4 * prod(shape) <= torch.cuda.mem_get_info(device)[0] / 2:
+        return device
+    return torch.device("cpu")
 
 
 def batches(places: list[tuple[int, ...]], size: int) -> Iterator[list[tuple[int, ...]]]:
@@ -142,8 +192,8 @@ def _one(network: nn.Module, task: int, view_B1DHW: Tensor) -> list[Tensor]:
     return [network(view_B1DHW, torch.full((len(view_B1DHW),), task, device=view_B1DHW.device))]
 
 
-def forward(predictors: Sequence[Predictor], view_BDHW: Tensor) -> Iterator[Tensor]:
-    """Yield the predictions of a batch of windows by task, each (B, D, H, W) float32 on the CPU."""
+def forward(predictors: Sequence[Predictor], view_BDHW: Tensor, place: torch.device | str = "cpu") -> Iterator[Tensor]:
+    """Yield the predictions of a batch of windows by task, each (B, D, H, W) float32 on the device `place`."""
     for predictor in predictors:
         for prediction_B1DHW in predictor(view_BDHW[:, None]):
-            yield prediction_B1DHW[:, 0].float().cpu()
+            yield prediction_B1DHW[:, 0].float().to(place)

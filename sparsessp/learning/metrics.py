@@ -1,6 +1,7 @@
 """Scores of a prediction (section 4.1): pure functions of z-scored voxels."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def score(prediction: np.ndarray, target: np.ndarray) -> Scores:
     Raises:
         SparseSSPError: The shapes differ, or the target is constant (R2 is undefined).
     """
-    _check_shapes(prediction, target)
+    check_shapes(prediction, target)
     means = [float(np.mean(volume, dtype=np.float64)) for volume in (prediction, target)]
     squared = absolute = 0.0
     moments = np.zeros(3)  # sums of x * x, y * y and x * y about the means of prediction x and target y
@@ -74,16 +75,22 @@ def plane_errors(prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray
     Raises:
         SparseSSPError: The shapes differ.
     """
-    _check_shapes(prediction, target)
+    check_shapes(prediction, target)
     mean = np.mean(target, dtype=np.float64)
     pairs = list(zip(prediction, target, strict=True))
     error = [np.square(x.astype(np.float64) - y).mean() for x, y in pairs]
     return np.array(error), np.array([np.square(y - mean).mean() for _, y in pairs])
 
 
-def _check_shapes(prediction: np.ndarray, target: np.ndarray) -> None:
+def score_planes(prediction: np.ndarray, target: np.ndarray) -> tuple[Scores, np.ndarray, np.ndarray]:
+    """Return the result of `score`, and the two of `plane_errors`."""
+    return score(prediction, target), *plane_errors(prediction, target)
+
+
+def check_shapes(prediction: Any, target: Any) -> None:
+    """Raise an error unless two arrays or tensors have the same shape."""
     if prediction.shape != target.shape:
-        raise SparseSSPError(f"prediction has shape {prediction.shape}, its target {target.shape}")
+        raise SparseSSPError(f"prediction has shape {tuple(prediction.shape)}, its target {tuple(target.shape)}")
 
 
 def delta_imp(score: float, base: float, metric: str) -> float:

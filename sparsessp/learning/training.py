@@ -6,7 +6,8 @@ run that is started again with this folder resumes from there and, on a CPU, end
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -26,8 +27,8 @@ from sparsessp.data.crops import Crops, Patch
 from sparsessp.data.samples import Sample
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning import checkpoints
-from sparsessp.learning.inference import predict
-from sparsessp.learning.metrics import score
+from sparsessp.learning.graphs import CHECK_EVERY, GraphedStep, read_losses
+from sparsessp.learning.validation import Validation
 from sparsessp.networks.blocks import ResidualBlock
 from sparsessp.networks.network import MultiNetwork, Network, build
 from sparsessp.schema import HISTORY_COLUMNS
@@ -137,6 +138,16 @@ def train_step(
     Returns:
         The loss of the whole batch.
     """
+    value = backward(network, adam, view, target, task, micro_batch).item()
+    if is_stable(value):
+        if clip:
+            clip_grad_norm_(network.parameters(), clip)
+        adam.step()
+    return value
+
+
+def backward(network: nn.Module, adam: Adam, view: Tensor, target: Tensor, task: Tensor, micro_batch: int) -> Tensor:
+    """Compute the loss of a batch and the gradients of all weights; arguments as in `train_step`."""
     adam.zero_grad(set_to_none=True)
     total = torch.zeros((), device=view.device)
     for parts in zip(*(batch.split(micro_batch) for batch in (view, target, task)), strict=True):
@@ -146,12 +157,16 @@ def train_step(
         loss = F.mse_loss(prediction.float(), part_target) * (len(part_task) / len(task))
         loss.backward()
         total += loss.detach()
-    value = total.item()
-    if is_stable(value):
-        if clip:
-            clip_grad_norm_(network.parameters(), clip)
-        adam.step()
-    return value
+    return total
+
+
+def step_on(
+    device: torch.device, network: nn.Module, adam: Adam, micro_batch: int, clip: float
+) -> Callable[[Tensor, Tensor, Tensor], Tensor | float]:
+    """Return the fastest optimiser step for a device: a function from view, target and task to the loss."""
+    if device.type == "cuda" and isinstance(network, Network):  # compiled networks have another type and need no graph
+        return GraphedStep(partial(backward, network, adam, micro_batch=micro_batch), adam, clip, _DIVERGED)
+    return partial(train_step, network, adam, micro_batch=micro_batch, clip=clip)
 
 
 def is_stable(loss: float) -> bool:
@@ -182,9 +197,9 @@ class _Run:
         if not train_samples or not validation_samples:
             empty = "training" if not train_samples else "validation"
             raise SparseSSPError(f"{label}: there is no {empty} volume")
-        self.network, self.training, self.inference = network, training, inference
+        self.network, self.training = network, training
         self.state, self.label = state, label
-        self.train_samples, self.validation_samples = train_samples, validation_samples
+        self.train_samples, self.validation = train_samples, Validation(validation_samples, inference)
         self.progress = progress
         self.device = default_device()
         self.network.to(self.device)
@@ -206,6 +221,8 @@ class _Run:
         self.losses: list[float] = []
         self.micro_batch = training.crops_at_once
         self.stepped: nn.Module = torch.compile(self.network) if training.compile else self.network
+        self.step: Callable[[Tensor, Tensor, Tensor], Tensor | float] | None = None
+        self.unread: list[Tensor | float] = []
         self.seconds = 0.0
         self.since = perf_counter()
 
@@ -221,48 +238,61 @@ class _Run:
         )
         with bar:
             while self.done < self.budget:
-                self.losses.append(self._step())
+                self._step()
                 bar.update()
-                bar.set_postfix(loss=f"{np.mean(self.losses[-20:]):.3f}", best=f"{self.best_mse:.3f}")
+                if self.losses:
+                    bar.set_postfix(loss=f"{np.mean(self.losses[-20:]):.3f}", best=f"{self.best_mse:.3f}")
                 if self.done % self.interval == 0 or self.done == self.budget:
+                    self._read_losses()
                     self._validate()
                     self._save()
         self._spent()
+        self.step = None  # a graph holds the memory of a whole step
         self.network.load_state_dict(self.best)
         self.network.cpu().eval()
         return pd.DataFrame(self.history, columns=list(HISTORY_COLUMNS))
 
-    def _step(self) -> float:
-        settings = self.training
+    def _step(self) -> float | Tensor:
         self.network.train()
-        view, target, task = self.crops.batch(self.done, settings.batch)
-        value = self._take_step(view, target, task)
-        if not is_stable(value):
-            volumes = dict.fromkeys(sample.volume for sample in self.crops.chosen(self.done, settings.batch))
-            raise self._stopped(f"the loss is {value:g} at iteration {self.done + 1}, on crops of {', '.join(volumes)}")
-        self.scheduler.step()
+        loss = self._take_step(*self.crops.batch(self.done, self.training.batch))
+        self.unread.append(loss)
         self.done += 1
-        return value
+        if isinstance(loss, float) or len(self.unread) == CHECK_EVERY:
+            self._read_losses()
+        self.scheduler.step()
+        return loss
 
-    def _take_step(self, view: Tensor, target: Tensor, task: Tensor) -> float:
+    def _read_losses(self) -> None:
+        """Collect the losses of the last steps; stop the run if one is not stable."""
+        batch, first = self.training.batch, self.done - len(self.unread)
+        for step, value in enumerate(read_losses(self.unread), start=first):
+            if not is_stable(value):
+                volumes = dict.fromkeys(sample.volume for sample in self.crops.chosen(step, batch))
+                raise self._stopped(f"the loss is {value:g} at iteration {step + 1}, on crops of {', '.join(volumes)}")
+            self.losses.append(value)
+        self.unread = []
+
+    def _take_step(self, view: Tensor, target: Tensor, task: Tensor) -> float | Tensor:
         """Take one step; if GPU memory runs out and the settings allow it, halve the micro-batch and repeat."""
         while True:
             try:
-                return train_step(
-                    self.stepped, self.optimiser, view, target, task, self.micro_batch, self.training.gradient_clip
-                )
+                if self.step is None:
+                    clip = self.training.gradient_clip
+                    self.step = step_on(self.device, self.stepped, self.optimiser, self.micro_batch, clip)
+                return self.step(view, target, task)
             except _compile_errors() as error:
                 tqdm.write(
                     f"{self.network.settings.name}: torch.compile failed, continuing without it "
                     f"({str(error).strip().splitlines()[0]})",
                     file=sys.stderr,
                 )
-                self.stepped = self.network
+                self.stepped, self.step = self.network, None
                 continue
             except torch.OutOfMemoryError as error:
                 if self.training.micro_batch != "auto" or self.micro_batch == 1:
                     raise self._too_large(error) from None
             # Outside the except clause, because its traceback keeps the tensors in memory.
+            self.step = None
             self.optimiser.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()
             self.micro_batch = math.ceil(self.micro_batch / 2)
@@ -296,14 +326,7 @@ class _Run:
     def _validate(self) -> None:
         """Score whole validation volumes and keep the best weights (section 4.1)."""
         self.network.eval()
-        errors = []
-        for sample in self.validation_samples:
-            planes = len(sample.target_DHW)
-            prediction = predict(
-                self.network, sample.view_dHW, planes, sample.task, self.inference.window, self.inference.overlap
-            )
-            errors.append(score(prediction, sample.target_DHW).mse)
-        mse = float(np.mean(errors))
+        mse = float(np.mean(self.validation.errors(self.network)))
         if not math.isfinite(mse):
             raise self._stopped(f"the validation error is {mse:g} after iteration {self.done}")
         row = (

@@ -45,6 +45,6 @@ def window_sampled(
         light = padded(dense(sample), sizes)
         grid = [places(planes, depth, overlap), *(window_starts(n, window, overlap) for n in sizes[1:])]
         result = blend(network, lambda z, y, x: light[z : z + depth : r, y, x], grid, window, [sample.task])
-        return result[0, :planes, :height, :width]
+        return result[0, :planes, :height, :width].cpu().numpy()
 
     return predictor

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from sparsessp.config import BACKBONES, NATIVE
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.blocks import Code, Level, Norm, ResidualBlock, Site, plain_conv
+from sparsessp.networks.fused.choice import channels_last
 from sparsessp.networks.members import load_class
 from sparsessp.networks.method import Method
 from sparsessp.networks.unet import level_depths
@@ -84,7 +85,7 @@ class LevelAdapter(nn.Module):
 
     def forward(self, x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
         """Return (B, width, *size)."""
-        return resize(self.layers(x_BCHW), size)
+        return channels_last(resize(self.layers(x_BCHW), size))
 
 
 def resize(x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
@@ -121,7 +122,7 @@ class BackboneEncoder(nn.Module):
 
     def forward(self, x_BCHW: Tensor, code: Code) -> list[Tensor]:
         """Return the features of levels 1 to 5."""
-        first_BCHW = self.first(self.stem(x_BCHW), code)
+        first_BCHW = self.first(channels_last(self.stem(x_BCHW)), code)
         levels: dict[int, Tensor] = {1: first_BCHW, 2: self.second(first_BCHW, code)}
         rows, columns = x_BCHW.shape[2:]
         for each, adapt, map_BCHW in zip(self.backbone.feature_maps, self.lifts, self.backbone(x_BCHW), strict=True):

@@ -15,6 +15,8 @@ from torch.utils.checkpoint import checkpoint
 
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.convolution import CHANNELS_LAST, subsample
+from sparsessp.networks.fused.choice import Path, channels_last, path
+from sparsessp.networks.fused.norm import norm_act
 
 Code = Tensor | tuple[Tensor, ...] | None
 
@@ -70,6 +72,10 @@ class Norm(nn.GroupNorm):
         """Normalise `x_BC`."""
         return super().forward(x_BC)
 
+    def scale_and_shift(self, code: Code = None) -> tuple[Tensor, Tensor]:
+        """Return the scale and the shift of each channel, as `norm_act` needs them."""
+        return self.weight, self.bias
+
 
 class BlockLayers(Protocol):
     """Layers of a residual block that the method chooses (see `method.Method`)."""
@@ -111,22 +117,25 @@ class ResidualBlock(nn.Module):
     def forward(self, x_BC: Tensor, code: Code) -> Tensor:
         """Return (B, co, ...), each axis divided by the stride and rounded up."""
         if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(self._forward, x_BC, code, use_reentrant=False)
+            # Nothing in a block is random, and a CUDA graph cannot save the state of the random numbers.
+            return checkpoint(self._forward, x_BC, code, use_reentrant=False, preserve_rng_state=False)
         return self._forward(x_BC, code)
 
     def _forward(self, x_BC: Tensor, code: Code) -> Tensor:
-        h_BC = self.conv1(F.relu(self.norm1(x_BC, code)), code)
-        h_BC = self.conv2(F.relu(self.norm2(h_BC, code)), code)
+        h_BC = self.conv1(norm_act(self.norm1, x_BC, code), code)
+        h_BC = self.conv2(norm_act(self.norm2, h_BC, code), code)
         if self.gate is not None:
             h_BC = self.gate(h_BC, code)
         if self.shortcut_norm is not None:
-            x_BC = self.shortcut_conv(subsample(F.relu(self.shortcut_norm(x_BC, code)), self.stride))
+            x_BC = self.shortcut_conv(subsample(norm_act(self.shortcut_norm, x_BC, code), self.stride))
         return h_BC + x_BC
 
 
 def fold(x_BCDHW: Tensor) -> Tensor:
     """Fold depth into channels, channel-major: (B, C, D, H, W) to (B, C * D, H, W) (section 3.3)."""
-    return x_BCDHW.flatten(1, 2)
+    if path(x_BCDHW) == Path.PLAIN:
+        return x_BCDHW.flatten(1, 2)
+    return x_BCDHW.permute(0, 3, 4, 1, 2).flatten(3).movedim(-1, 1)  # one copy, from channels-last to channels-last
 
 
 def unfold(x_BCHW: Tensor, depth: int) -> Tensor:
@@ -135,7 +144,7 @@ def unfold(x_BCHW: Tensor, depth: int) -> Tensor:
     Raises:
         SparseSSPError: The channels are not divisible by the depth.
     """
-    return x_BCHW.unflatten(1, (divide_exactly(x_BCHW.shape[1], depth, "channels", "depth"), depth))
+    return channels_last(x_BCHW.unflatten(1, (divide_exactly(x_BCHW.shape[1], depth, "channels", "depth"), depth)))
 
 
 def divide_exactly(number: int, divisor: int, what: str, divisor_name: str) -> int:

@@ -4,11 +4,15 @@ The controller predicts the weights of three 1x1 convolutions for each sample, f
 the task code (docs/methods.md#dynamic-head).
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparsessp.networks.blocks import Norm, global_average, plain_conv
+from sparsessp.networks.fused.choice import Path, path
+from sparsessp.networks.fused.norm import norm_act
 
 # A 2D head returns all planes from one feature per pixel, for which eight channels are too few.
 _HEAD_CHANNELS = {2: 32, 3: 8}
@@ -54,10 +58,14 @@ class DynamicHead(nn.Module):
 
     def forward(self, x_BC: Tensor, bottleneck_BC: Tensor, code_BT: Tensor) -> Tensor:
         """Return (B, co, ...)."""
-        image_BC = global_average(F.relu(self.bottleneck_norm(bottleneck_BC)))
+        image_BC = global_average(norm_act(self.bottleneck_norm, bottleneck_BC))
         inputs_BC = _CONTROLLER_SCALE * torch.cat([image_BC, code_BT.to(image_BC.dtype)], dim=1)
         predicted = self.controller(inputs_BC).split(self.sizes, dim=1)
-        x_BC = self.reduce(F.relu(self.norm(x_BC)))
+        x_BC = self.reduce(norm_act(self.norm, x_BC))
+        return self._planar(x_BC, predicted) if path(x_BC) == Path.PLAIN else self._channels_last(x_BC, predicted)
+
+    def _planar(self, x_BC: Tensor, predicted: Sequence[Tensor]) -> Tensor:
+        """Apply the predicted layers to contiguous features, each plane of which is a row of a matrix."""
         space = x_BC.shape[2:]
         h_BCN = x_BC.flatten(2)
         for i, (co, ci) in enumerate(self.layers):
@@ -65,3 +73,12 @@ class DynamicHead(nn.Module):
             bias_BO1 = predicted[i + 3].unsqueeze(2).to(h_BCN.dtype)
             h_BCN = torch.baddbmm(bias_BO1, weight_BOI, h_BCN if i == 0 else F.relu(h_BCN))
         return h_BCN.unflatten(2, space)
+
+    def _channels_last(self, x_BC: Tensor, predicted: Sequence[Tensor]) -> Tensor:
+        """Apply the predicted layers to channels-last features, without changing their layout."""
+        h_BNC = x_BC.movedim(1, -1).flatten(1, -2)
+        for i, (co, ci) in enumerate(self.layers):
+            weight_BIO = predicted[i].unflatten(1, (co, ci)).to(h_BNC.dtype).mT
+            bias_B1O = predicted[i + 3].unsqueeze(1).to(h_BNC.dtype)
+            h_BNC = torch.baddbmm(bias_B1O, h_BNC if i == 0 else F.relu(h_BNC), weight_BIO)
+        return h_BNC.unflatten(1, x_BC.shape[2:]).movedim(-1, 1)

@@ -25,19 +25,21 @@ method. An example that conditions only the head:
 
 `self.settings` holds the network's settings and `self.tasks` the number of tasks. A module that computes its
 weights from the task alone may define `merge(code)`, which returns the equivalent module for that one task; it is
-called once before whole volumes are predicted (`network.merge_kernels`). A method never imports another method;
-what two of them share has its own file, such as `dynamic_head.py`. `tests/test_networks.py` finds each method and
-builds it in every allowed combination.
+called once before whole volumes are predicted (`network.merge_kernels`). A normalisation that defines
+`scale_and_shift(code)` is fused with its activation on a GPU (`fused.norm.norm_act`).
+
+A method never imports another method; what two of them share has its own file, such as `dynamic_head.py`.
+`tests/test_networks.py` finds each method and builds it in every allowed combination.
 """
 
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sparsessp.config import METHODS, NetworkSettings
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.blocks import Code, Conv, Norm, Site, one_hot, plain_conv
+from sparsessp.networks.fused.norm import norm_act
 from sparsessp.networks.members import load_class
 from sparsessp.structures import STRUCTURES
 
@@ -74,7 +76,7 @@ class PlainHead(nn.Module):
 
     def forward(self, x_BC: Tensor, bottleneck_BC: Tensor, code: Code) -> Tensor:
         """Return (B, co, ...)."""
-        return self.conv(F.relu(self.norm(x_BC, code)))
+        return self.conv(norm_act(self.norm, x_BC, code))
 
 
 class Method:

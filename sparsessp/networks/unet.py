@@ -7,12 +7,10 @@ below one; the decoder upsamples to the size of each skip.
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sparsessp.networks.blocks import Code, ResidualBlock, Site
+from sparsessp.networks.fused.upsampling import upsample
 from sparsessp.networks.method import Method
-
-_UPSAMPLE = {2: "bilinear", 3: "trilinear"}
 
 
 def level_depths(planes: int) -> tuple[int, ...]:
@@ -34,20 +32,22 @@ class Decoder(nn.Module):
 
     def __init__(self, method: Method, n: int, channels: Sequence[int]):
         super().__init__()
-        self.mode = _UPSAMPLE[n]
         self.skips = nn.ModuleList(method.skip(n, k, c) or nn.Identity() for k, c in enumerate(channels, 1))
         outputs = (channels[0], *channels[:3])
         site = Site("decoder", n)
         self.blocks = nn.ModuleList(ResidualBlock(method, site, channels[k], outputs[k]) for k in range(4))
 
-    def _skip(self, k: int, feature_BC: Tensor, up_BC: Tensor | None, code: Code) -> Tensor:
-        skip = self.skips[k]
-        return feature_BC if isinstance(skip, nn.Identity) else skip(feature_BC, up_BC, code)
-
     def forward(self, features: Sequence[Tensor], code: Code) -> Tensor:
         """Return the last feature, (B, channels of level 1, ...), at the size of level 1."""
-        x_BC = self._skip(4, features[4], None, code)
+        x_BC, deepest = features[4], self.skips[4]
+        if not isinstance(deepest, nn.Identity):
+            x_BC = deepest(x_BC, None, code)
         for k in (3, 2, 1, 0):
-            up_BC = F.interpolate(x_BC, size=features[k].shape[2:], mode=self.mode, align_corners=False)
-            x_BC = self.blocks[k](up_BC + self._skip(k, features[k], up_BC, code), code)
+            feature_BC, skip, size = features[k], self.skips[k], features[k].shape[2:]
+            if isinstance(skip, nn.Identity):
+                sum_BC = upsample(x_BC, size, feature_BC)
+            else:
+                up_BC = upsample(x_BC, size)
+                sum_BC = up_BC + skip(feature_BC, up_BC, code)
+            x_BC = self.blocks[k](sum_BC, code)
         return x_BC

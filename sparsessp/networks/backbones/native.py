@@ -1,9 +1,10 @@
 """Native: the encoder of the residual U-Net, in 2D or 3D (section 3.3), which a backbone replaces."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sparsessp.networks.blocks import Code, Level, Norm, ResidualBlock, Site, plain_conv
+from sparsessp.networks.fused.choice import channels_last
+from sparsessp.networks.fused.norm import norm_act
 from sparsessp.networks.method import Method
 from sparsessp.networks.unet import level_depths
 
@@ -33,11 +34,11 @@ class Encoder(nn.Module):
 
     def forward(self, x_BC: Tensor, code: Code) -> list[Tensor]:
         """Return the features of levels 1 to 5."""
-        x_BC = self.stem(x_BC)
+        x_BC = channels_last(self.stem(x_BC))
         features = []
         for stage in self.stages:
             for block in stage:
                 x_BC = block(x_BC, code)
             features.append(x_BC)
-        features[-1] = self.fusion_conv(F.relu(self.fusion_norm(x_BC)))
+        features[-1] = self.fusion_conv(norm_act(self.fusion_norm, x_BC))
         return features

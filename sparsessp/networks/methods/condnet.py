@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsessp.networks.blocks import Code, Site, plain_conv
+from sparsessp.networks.fused.choice import Path, path
 from sparsessp.networks.method import Method
 
 
@@ -34,7 +35,10 @@ class ConditionedConv(nn.Module):
         """Append the constant channel and convolve."""
         shape = (x_BC.shape[0], 1, *x_BC.shape[2:])
         constant_B1 = value_B.to(x_BC.dtype).reshape(-1, *([1] * (x_BC.dim() - 1))).expand(shape)
-        return self.conv(torch.cat([x_BC, constant_B1], dim=1))
+        if path(x_BC) == Path.PLAIN:
+            return self.conv(torch.cat([x_BC, constant_B1], dim=1))
+        # `cat` along axis 1 would make channels-last features contiguous.
+        return self.conv(torch.cat([part.movedim(1, -1) for part in (x_BC, constant_B1)], dim=-1).movedim(-1, 1))
 
 
 class CondNet(Method):

@@ -14,6 +14,9 @@ from torch.nn import functional as F
 
 from sparsessp.networks.blocks import Code, Norm, Site, one_hot, per_channel
 from sparsessp.networks.convolution import convolve, convolve_per_sample
+from sparsessp.networks.fused.choice import Path, channels_last, path
+from sparsessp.networks.fused.norm import norm_act
+from sparsessp.networks.merging import merge_experts
 from sparsessp.networks.method import Method
 
 # The convolution is computed expert by expert if the merged kernels have more than this many times the elements of the
@@ -33,8 +36,8 @@ class TaskGroups(nn.Module):
 
         The indices are on the CPU, where each convolution reads them without synchronising with a GPU.
         """
-        if len(task_B) == 1:
-            return one_hot(task_B, self.tasks), torch.zeros(1, dtype=torch.int64)
+        if len(task_B) == 1 or path(task_B) > Path.PLAIN:  # on a GPU each sample counts as a task, without waiting
+            return one_hot(task_B, self.tasks), torch.arange(len(task_B))
         distinct_G, group_B = task_B.unique(return_inverse=True)
         return one_hot(distinct_G, self.tasks), group_B.cpu()
 
@@ -92,6 +95,8 @@ class MixtureConv(nn.Module):
     def forward(self, x_BC: Tensor, code: tuple[Tensor, Tensor]) -> Tensor:
         """Convolve each sample with the kernel of its task."""
         code_GT, group_B = code
+        if path(x_BC) > Path.PLAIN:
+            return self._by_merged_kernels(x_BC, code_GT, group_B)
         outputs = len(x_BC) * self.co * math.prod(-(-size // self.stride) for size in x_BC.shape[2:])
         if len(code_GT) > 1 and len(code_GT) * self.convs[0].numel() > _KERNELS_OVER_OUTPUT * outputs:
             return self._by_expert(x_BC, self._gates(code_GT)[group_B])
@@ -99,6 +104,14 @@ class MixtureConv(nn.Module):
         if len(kernels_OI) == 1:
             return convolve(x_BC, kernels_OI[0], self.stride)
         return convolve_per_sample(x_BC, [kernels_OI[group] for group in group_B.tolist()], self.stride)
+
+    def _by_merged_kernels(self, x_BC: Tensor, code_GT: Tensor, group_B: Tensor) -> Tensor:
+        """Convolve one sample at a time with kernels that are merged in the type of the features."""
+        kernels_OI = merge_experts(self._gates(code_GT), self.convs, self.pools, x_BC.dtype)
+        if len(kernels_OI) == 1:
+            return convolve(x_BC, kernels_OI[0], self.stride)
+        samples = zip(x_BC.split(1), group_B.tolist(), strict=True)
+        return channels_last(torch.cat([convolve(x, kernels_OI[group], self.stride) for x, group in samples]))
 
     def merge(self, code: tuple[Tensor, Tensor]) -> nn.Module:
         """Return the equivalent convolution for the single task of `code` (re-parameterisation)."""
@@ -144,7 +157,8 @@ class MergedConv(nn.Module):
 
     def forward(self, x_BC: Tensor, code: Code) -> Tensor:
         """Convolve `x_BC`."""
-        return convolve(x_BC, self.kernel_OI.to(x_BC.dtype), self.stride)
+        self.kernel_OI = self.kernel_OI.to(x_BC.dtype)  # kept, because all windows have the same type
+        return convolve(x_BC, self.kernel_OI, self.stride)
 
 
 class MixtureHead(nn.Module):
@@ -157,7 +171,7 @@ class MixtureHead(nn.Module):
 
     def forward(self, x_BC: Tensor, bottleneck_BC: Tensor, code: tuple[Tensor, Tensor]) -> Tensor:
         """Return (B, co, ...)."""
-        return self.conv(F.relu(self.norm(x_BC)), code)
+        return self.conv(norm_act(self.norm, x_BC), code)
 
 
 class RepMode(Method):

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.blocks import Norm, Site, per_channel, plain_conv
+from sparsessp.networks.fused.norm import norm_act
 from sparsessp.networks.method import Method
 
 _ONES_PER_TASK = 20
@@ -54,6 +55,7 @@ class ConditionalNorm(nn.Module):
 
     def __init__(self, channels: int, code: int):
         super().__init__()
+        self.num_groups, self.eps = channels, 1e-5  # of instance normalisation
         self.affine = EqualisedLinear(code, 2 * channels)
         with torch.no_grad():
             self.affine.bias[:channels] = 1  # of the scale; that of the shift stays 0
@@ -69,8 +71,13 @@ class ConditionalNorm(nn.Module):
                 "tsns: instance normalisation of a 1x1 bottleneck is undefined; use patches and windows "
                 "of more than 16 rows and columns"
             )
-        scale_BC, shift_BC = self.affine(code_BE).chunk(2, dim=1)
+        scale_BC, shift_BC = self.scale_and_shift(code_BE)
         return F.instance_norm(x_BC) * per_channel(scale_BC, x_BC) + per_channel(shift_BC, x_BC)
+
+    def scale_and_shift(self, code_BE: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scale and the shift of each sample and channel, as `norm_act` needs them."""
+        scale_BC, shift_BC = self.affine(code_BE).chunk(2, dim=1)
+        return scale_BC, shift_BC
 
 
 class ConditionalUnit(nn.Module):
@@ -83,7 +90,7 @@ class ConditionalUnit(nn.Module):
 
     def forward(self, feature_BC: Tensor, up_BC: Tensor | None, code_BE: Tensor) -> Tensor:
         """Return the conditioned feature; the decoder feature is not used."""
-        return F.leaky_relu(self.norm(self.conv(feature_BC), code_BE), 0.01)
+        return norm_act(self.norm, self.conv(feature_BC), code_BE, slope=0.01)
 
 
 class TSNs(Method):
