@@ -194,7 +194,7 @@ def test_the_example_of_the_guide_runs(tmp_path, monkeypatch, capsys):
 
 def test_the_guide_names_options_that_exist(capsys):
     guide = (ROOT / "docs/your-own-images.md").read_text()
-    for command in ("predict", "plan-acquisition"):
+    for command in ("predict", "plan-acquisition", "export"):
         with pytest.raises(SystemExit):
             run([command, "--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
