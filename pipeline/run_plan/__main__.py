@@ -72,13 +72,14 @@ def run_jobs(jobs: Sequence[Job], experiments: Sequence[str], count: int, pipeli
             f"{error.name} is not installed; several workers need it: pip install -e '.[cluster]', or use --workers 1"
         ) from None
     failed: dict[str, str] = {}
-    with workers(local(count)) as submit:
-        estimated = submit(costs, experiments).result()
+    with workers(local(count)) as pool:
+        estimated = pool.result(pool.submit(costs, experiments))
         estimated |= {job.name: 0.0 for job in jobs if job.name not in estimated}
         progress = Progress(estimated, count)
         order = sorted(jobs, key=lambda job: -estimated[job.name])
-        waiting = {submit(work, job, os.getpid()): job.name for job in order}
+        waiting = {pool.submit(work, job): job.name for job in order}
         while waiting:
+            pool.check()
             for future in wait(waiting, _PAUSE, FIRST_COMPLETED).done:
                 name = waiting.pop(future)
                 error = future.exception()

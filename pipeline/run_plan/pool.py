@@ -1,0 +1,59 @@
+"""Parsl's worker pool with one worker, made to end when the worker ends, and with the runner.
+
+Parsl's pool starts another worker instead. But a worker that waits for a job holds the lock of the pool's queue; if it
+is killed then, the next one waits for this lock for ever. Parsl notices a lost pool and starts another.
+
+The shell script of a pool starts it with `python -m pipeline.run_plan.pool OPTIONS`.
+"""
+
+import multiprocessing
+import os
+import runpy
+import shutil
+import sys
+import time
+from multiprocessing.connection import wait
+from threading import Thread
+
+import psutil
+
+HEAD = "SPARSESSP_RUNNER"  # environment variable: process of the runner, if it is on this machine
+LOST = 3  # exit status after the end of the worker or the runner
+_PAUSE = 0.5  # s between two checks
+
+
+def _end_with_worker() -> None:
+    """End this process as soon as one of its children has ended."""
+    children: set[multiprocessing.process.BaseProcess] = set()
+    while True:
+        children |= set(multiprocessing.active_children())
+        if not children:
+            time.sleep(_PAUSE)
+        elif wait([child.sentinel for child in children], _PAUSE):
+            os._exit(LOST)
+
+
+def _end_with(process: psutil.Process) -> None:
+    """End this process as soon as another one is gone."""
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(_PAUSE)
+    os._exit(LOST)
+
+
+def _watch() -> None:
+    Thread(target=_end_with_worker, daemon=True).start()
+    if HEAD not in os.environ:
+        return
+    try:
+        head = psutil.Process(int(os.environ[HEAD]))
+    except psutil.NoSuchProcess:
+        sys.exit("the runner is gone")
+    Thread(target=_end_with, args=(head,), daemon=True).start()
+
+
+if __name__ == "__main__":
+    _watch()
+    script = shutil.which("process_worker_pool.py")
+    if script is None:
+        sys.exit("process_worker_pool.py, a script of Parsl, is not on PATH")
+    runpy.run_path(script, run_name="__main__")
