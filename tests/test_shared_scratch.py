@@ -56,17 +56,16 @@ acquire(catalogue, ("nucleolus",), out, scratch, AcquisitionSettings(accept_term
 def test_clones_that_prepare_one_archive_at_a_time_with_other_settings_get_what_each_gets_alone(tmp_path):
     folder = make_collection(tmp_path / "web", {"fibrillarin": 4}, (6, 60, 70), dna=False)
 
-    def processes(place, scratch):
-        for voxel in ("paper", "metadata"):
-            lab = Lab(tmp_path / place / voxel, server)
-            command = [sys.executable, "-c", ACQUIRE, lab.catalogue, lab.out, tmp_path / scratch, voxel]
-            yield subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    def start(place, voxel, scratch):
+        lab = Lab(tmp_path / place / voxel, server)
+        command = [sys.executable, "-c", ACQUIRE, lab.catalogue, lab.out, tmp_path / scratch, voxel]
+        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
+    both = ("paper", "metadata")
     with Server(folder) as server:
-        for process in processes("alone", "alone"):
-            process.wait()
-        together = list(processes("together", "shared"))
-        assert [process.wait() for process in together] == [0, 0]
+        alone = [start("alone", voxel, f"scratch of {voxel}") for voxel in both]
+        together = [start("together", voxel, "shared scratch") for voxel in both]
+        assert [process.wait() for process in alone + together] == [0] * 4
     files = {path.relative_to(tmp_path / "alone") for path in (tmp_path / "alone").rglob("*.tiff")}
     assert len(files) == 2 * 4
     for path in files:

@@ -4,9 +4,10 @@ Each worker has a pool to itself, see `pipeline.run_plan.pool`, so that a killed
 """
 
 import os
+import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any
@@ -19,10 +20,12 @@ from parsl.jobs.errors import TooManyJobFailuresError
 from parsl.jobs.states import JobState, JobStatus
 from parsl.launchers.base import Launcher
 from parsl.providers import LocalProvider
+from parsl.providers.base import ExecutionProvider
 
-from pipeline.run_plan.jobs import BIN, LOGS
-from pipeline.run_plan.pool import HEAD, LOST
-from pipeline.sources import ROOT
+from pipeline.paths import LOCKS
+from pipeline.run_plan.cluster import Cluster, environment, provider
+from pipeline.run_plan.jobs import LOGS
+from pipeline.run_plan.pool import GPUS, HEAD, LOST, SLOTS
 from sparsessp.errors import SparseSSPError
 
 _RETRIES = 3  # of a job whose worker was killed
@@ -30,20 +33,8 @@ _HEARTBEAT = 2  # s between two signs of life of a pool
 _LOST = 10  # s without one after which a pool counts as lost, and its job goes to another
 _CHECK = 2  # s between two looks at the pools
 _FAILED_STARTS = 3  # of pools in a row, after which the workers are given up
-_LAUNCH = DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", "python -m pipeline.run_plan.pool", 1)
-
-
-def _setup(threads: int) -> str:
-    """Shell commands before a pool starts: the environment of its workers."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    return "\n".join(
-        [
-            f"cd '{ROOT}'",
-            f"export PATH='{BIN}':\"$PATH\" PYTHONPATH='{ROOT}'",
-            *(f"export {name}={threads}" for name in names),
-            "export TQDM_MININTERVAL=2",
-        ]
-    )
+POOL = "python -m pipeline.run_plan.pool"
+_LAUNCH = DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", POOL, 1)
 
 
 class _Cleaning(Launcher):
@@ -67,15 +58,31 @@ class _FailedStarts:
             executor.set_bad_state_and_fail_all(TooManyJobFailuresError(f"workers do not start: {said}"))
 
 
-def local(workers: int) -> Config:
-    """Workers on this machine, with one thread each."""
-    setup = f"{_setup(threads=1)}\nexport {HEAD}={os.getpid()}"
-    provider = LocalProvider(
-        init_blocks=workers, min_blocks=0, max_blocks=workers, worker_init=setup, launcher=_Cleaning()
+def local(workers: int, gpus: Sequence[str] = ()) -> Config:
+    """Workers on this machine, with one thread each.
+
+    Args:
+        workers: Number of workers.
+        gpus: GPUs that they share; all of the machine's if empty.
+    """
+    setup = [environment(threads=1), f"export {HEAD}={os.getpid()}"]
+    if gpus:
+        setup.append(f"export {GPUS}={shlex.quote(','.join(gpus))} {SLOTS}={shlex.quote(str(LOCKS / 'gpus'))}")
+    made = LocalProvider(
+        init_blocks=workers, min_blocks=0, max_blocks=workers, worker_init="\n".join(setup), launcher=_Cleaning()
     )
+    return _config(made, address="127.0.0.1")
+
+
+def on_cluster(workers: int, cluster: Cluster) -> Config:
+    """Workers that are jobs of a scheduler."""
+    return _config(provider(cluster, workers), address=None)
+
+
+def _config(provider: ExecutionProvider, address: str | None) -> Config:
     executor = HighThroughputExecutor(
         label="workers",
-        address="127.0.0.1",
+        address=address,
         launch_cmd=_LAUNCH,
         interchange_launch_cmd=[sys.executable, "-m", "pipeline.run_plan.interchange"],
         max_workers_per_node=1,

@@ -6,18 +6,26 @@ is killed then, the next one waits for this lock for ever. Parsl notices a lost 
 The shell script of a pool starts it with `python -m pipeline.run_plan.pool OPTIONS`.
 """
 
+import fcntl
+import itertools
 import multiprocessing
 import os
 import runpy
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import wait
+from pathlib import Path
 from threading import Thread
+from typing import IO
 
 import psutil
 
-HEAD = "SPARSESSP_RUNNER"  # environment variable: process of the runner, if it is on this machine
+# Environment variables from the runner:
+HEAD = "SPARSESSP_RUNNER"  # its process, if it is on this machine
+GPUS = "SPARSESSP_GPUS"  # GPUs to share, separated by commas
+SLOTS = "SPARSESSP_GPU_SLOTS"  # folder of the locks that share them
 LOST = 3  # exit status after the end of the worker or the runner
 _PAUSE = 0.5  # s between two checks
 
@@ -40,6 +48,24 @@ def _end_with(process: psutil.Process) -> None:
     os._exit(LOST)
 
 
+def claim_gpu(gpus: Sequence[str], folder: Path) -> str:
+    """Return the GPU that the fewest workers use; it counts as used until this process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count():
+        slot = (folder / str(number)).open("a")
+        try:
+            fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            slot.close()
+            continue
+        _claimed.append(slot)
+        return gpus[number % len(gpus)]
+    raise AssertionError
+
+
+_claimed: list[IO[str]] = []  # open files, whose locks last as long as they are open
+
+
 def _watch() -> None:
     Thread(target=_end_with_worker, daemon=True).start()
     if HEAD not in os.environ:
@@ -53,6 +79,8 @@ def _watch() -> None:
 
 if __name__ == "__main__":
     _watch()
+    if GPUS in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = claim_gpu(os.environ[GPUS].split(","), Path(os.environ[SLOTS]))
     script = shutil.which("process_worker_pool.py")
     if script is None:
         sys.exit("process_worker_pool.py, a script of Parsl, is not on PATH")
