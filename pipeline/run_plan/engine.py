@@ -29,8 +29,8 @@ from pipeline.run_plan.pool import GPUS, HEAD, LOST, SLOTS
 from sparsessp.errors import SparseSSPError
 
 _RETRIES = 3  # of a job whose worker was killed
-_HEARTBEAT = 2  # s between two signs of life of a pool
-_LOST = 10  # s without one after which a pool counts as lost, and its job goes to another
+_HEARTBEAT = 5  # s between two signs of life of a pool
+_LOST = 60  # s without one after which a pool counts as lost; on a busy machine, 10 s pass without one
 _CHECK = 2  # s between two looks at the pools
 _FAILED_STARTS = 3  # of pools in a row, after which the workers are given up
 POOL = "python -m pipeline.run_plan.pool"

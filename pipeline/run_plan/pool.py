@@ -23,9 +23,9 @@ from typing import IO
 import psutil
 
 # Environment variables from the runner:
-HEAD = "SPARSESSP_RUNNER"  # its process, if it is on this machine
-GPUS = "SPARSESSP_GPUS"  # GPUs to share, separated by commas
-SLOTS = "SPARSESSP_GPU_SLOTS"  # folder of the locks that share them
+HEAD = "RUN_PLAN_HEAD"  # its process, if it is on this machine
+GPUS = "RUN_PLAN_GPUS"  # GPUs to share, separated by commas
+SLOTS = "RUN_PLAN_GPU_SLOTS"  # folder of the locks that share them
 LOST = 3  # exit status after the end of the worker or the runner
 _PAUSE = 0.5  # s between two checks
 
