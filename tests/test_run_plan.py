@@ -1,5 +1,7 @@
 """The runner: workers end where plain `dvc repro` ends, whatever is killed, fails or changes on the way."""
 
+import os
+import re
 import shutil
 import signal
 import sys
@@ -80,15 +82,39 @@ def test_a_failure_stops_no_other_and_the_status_and_the_report_name_it(clone):
     assert said(clone, "plain-2d-prefix-r2", "error: no")
 
 
-def test_after_an_interrupt_nothing_runs_on_and_the_next_call_finishes(reproduced, clone):
+def processes_of(clone, name):
+    """Processes that have run stages of this job, in order."""
+    path = clone / log(name)
+    return re.findall(r"in process (\d+)", path.read_text(errors="replace")) if path.exists() else []
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGKILL))
+def test_after_the_end_of_the_runner_nothing_runs_on_and_the_next_call_finishes(reproduced, clone, number):
     process = start(clone, *RUNNER)
     wait_for(lambda: any(said(clone, name, "Running stage 'train") for name in NAMES), process)
-    process.send_signal(signal.SIGINT)
-    out = process.communicate(timeout=60)[0]
-    assert process.returncode == 1 and "interrupted" in out and "Traceback" not in out, out
-    assert not works_in(clone)
+    process.send_signal(number)
+    until = time.monotonic() + 60
+    while works_in(clone):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    out = process.communicate()[0]
+    if number == signal.SIGINT:
+        assert process.returncode == 1 and "interrupted" in out and "Traceback" not in out, out
     sh(clone, *RUNNER)
     assert chaos.differences(reproduced[0], clone) == []
+
+
+def test_a_killed_worker_is_replaced_and_changes_no_byte(reproduced, clone):
+    process = start(clone, *RUNNER)
+    wait_for(lambda: any(processes_of(clone, name) for name in NAMES), process)
+    name = next(name for name in NAMES if processes_of(clone, name))
+    first = processes_of(clone, name)[0]
+    os.kill(int(first), signal.SIGKILL)
+    out = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, out
+    assert first in processes_of(clone, name)[:-1], out
+    assert chaos.differences(reproduced[0], clone) == []
+    assert not works_in(clone)
 
 
 def test_results_of_code_that_changed_meanwhile_are_not_recorded(clone):

@@ -10,8 +10,14 @@ the command again: finished experiments are kept, and trainings resume from thei
 Examples:
   python -m pipeline.run_plan                 a worker for each core
   python -m pipeline.run_plan --workers 1     plain `dvc repro`, one stage after another
+  python -m pipeline.run_plan --gpus 0,1 --workers 4                  two workers on each of two GPUs
+  python -m pipeline.run_plan --provider cluster.yaml --workers 16    at most 16 jobs of a cluster at a time
+  python -m pipeline.run_plan --simulate 1,8,64,512                   how long the plan takes on so many workers
 """
 
+from __future__ import annotations
+
+import argparse
 import os
 import signal
 import subprocess
@@ -20,6 +26,8 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.commands import command
 from pipeline.paths import LOCKS, REPORTS
@@ -32,6 +40,9 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.schema import Z_PROFILE, linear_regression
 from sparsessp.support.command_line import main
 from sparsessp.support.processes import exclusive_lock
+
+if TYPE_CHECKING:
+    from parsl.config import Config
 
 _PAUSE = 1.0  # s, between two looks at the running jobs
 
@@ -53,32 +64,32 @@ def chains(params: Params) -> dict[str, tuple[str, ...]]:
     return {**found, Z_PROFILE: ("z_profile",)}
 
 
-def run_jobs(jobs: Sequence[Job], experiments: Sequence[str], count: int, pipeline: Pipeline) -> dict[str, str]:
+def run_jobs(
+    jobs: Sequence[Job], experiments: Sequence[str], config: Config, count: int, pipeline: Pipeline
+) -> dict[str, str]:
     """Run jobs in workers, the longest first, and keep the results of each as it finishes.
 
     Args:
         jobs: What to run.
         experiments: Names of the jobs that are trainings.
-        count: Jobs at a time.
+        config: Parsl's configuration of the workers.
+        count: Number of workers.
         pipeline: Keeps the results.
 
     Returns:
         Why jobs failed, by name.
     """
-    try:
-        from pipeline.run_plan.engine import local, workers
-    except ModuleNotFoundError as error:
-        raise SparseSSPError(
-            f"{error.name} is not installed; several workers need it: pip install -e '.[cluster]', or use --workers 1"
-        ) from None
+    from pipeline.run_plan.engine import workers
+
     failed: dict[str, str] = {}
-    with workers(local(count)) as submit:
-        estimated = submit(costs, experiments).result()
+    with workers(config) as pool:
+        estimated = pool.result(pool.submit(costs, experiments))
         estimated |= {job.name: 0.0 for job in jobs if job.name not in estimated}
         progress = Progress(estimated, count)
         order = sorted(jobs, key=lambda job: -estimated[job.name])
-        waiting = {submit(work, job, os.getpid()): job.name for job in order}
+        waiting = {pool.submit(work, job): job.name for job in order}
         while waiting:
+            pool.check()
             for future in wait(waiting, _PAUSE, FIRST_COMPLETED).done:
                 name = waiting.pop(future)
                 error = future.exception()
@@ -132,7 +143,7 @@ class _Clock:
         self._last = now
 
 
-def run_plan(params: Params, count: int, clock: _Clock) -> bool:
+def run_plan(params: Params, config: Config, count: int, clock: _Clock) -> bool:
     """Run every stage; returns whether all succeeded. The report is written in any case, if there is data."""
     if not repro("split", *(f"resample@{ratio}" for ratio in params.ratios)):
         return False
@@ -146,7 +157,7 @@ def run_plan(params: Params, count: int, clock: _Clock) -> bool:
         f"{len(jobs) - len(experiments)} of {len(planned) - len(params.experiments)} references, {count} at a time",
         flush=True,
     )
-    failed = run_jobs(jobs, experiments, count, pipeline) if jobs else {}
+    failed = run_jobs(jobs, experiments, config, count, pipeline) if jobs else {}
     pipeline.record()
     clock.part("experiments")
     # Plain `dvc repro` would run what failed once more.
@@ -161,22 +172,85 @@ def run_plan(params: Params, count: int, clock: _Clock) -> bool:
     return complete
 
 
+def _counts(text: str) -> tuple[int, ...]:
+    """Parse positive numbers that are separated by commas."""
+    parts = text.split(",")
+    if not all(part.isdigit() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: numbers from 1, separated by commas, such as 1,8,64")
+    return tuple(map(int, parts))
+
+
+def _gpus(text: str) -> tuple[str, ...]:
+    """Parse numbers of GPUs that are separated by commas."""
+    parts = tuple(text.split(","))
+    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: different numbers of GPUs, such as 0,1")
+    return parts
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = command("run_plan", __doc__)
+    parser.add_argument("--workers", type=int, help="experiments at a time (default: one for each core, or GPU)")
+    parser.add_argument("--gpus", type=_gpus, default=(), help="GPUs to use, such as 0,1; workers are spread over them")
+    parser.add_argument("--provider", type=Path, metavar="FILE", help="YAML file of a cluster (docs/cluster.md)")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="print the order of jobs and the script of a worker")
+    instead.add_argument("--print-script", action="store_true", help="print one sbatch array that runs all jobs")
+    instead.add_argument("--simulate", type=_counts, metavar="N,N", help="print how long N workers would take")
+    options = parser.parse_args(arguments)
+    if options.gpus and options.provider:
+        parser.error("--gpus is for this machine; with --provider, the scheduler assigns GPUs")
+    if options.workers is None:
+        options.workers = len(options.gpus) or cores()
+    if options.workers < 1:
+        raise SparseSSPError(f"--workers = {options.workers}; allowed: 1 or more")
+    return options
+
+
+def _config(options: argparse.Namespace) -> Config:
+    """Return the configuration of Parsl."""
+    try:
+        from pipeline.run_plan import cluster, engine
+    except ModuleNotFoundError as error:
+        raise SparseSSPError(
+            f"{error.name} is not installed; several workers need it: pip install -e '.[cluster]', or use --workers 1"
+        ) from None
+    if options.provider:
+        return engine.on_cluster(options.workers, cluster.read_cluster(options.provider))
+    return engine.local(options.workers, options.gpus)
+
+
+def _preview(options: argparse.Namespace, params: Params) -> str | None:
+    """Return what to print instead of running, if that was asked for."""
+    if not (options.dry_run or options.print_script or options.simulate):
+        return None
+    from pipeline.run_plan import cluster, preview
+
+    chosen = cluster.read_cluster(options.provider) if options.provider else None
+    if options.dry_run:
+        return preview.dry_run(params, chains(params), chosen)
+    if options.print_script:
+        return preview.print_script(params, chains(params), chosen)
+    return preview.simulation(params, options.simulate)
+
+
 def run(arguments: Sequence[str]) -> None:
     """Run the plan, then say where its results are."""
-    parser = command("run_plan", __doc__)
-    parser.add_argument("--workers", type=int, default=cores(), help="experiments at a time (default %(default)s)")
-    count = parser.parse_args(arguments).workers
-    if count < 1:
-        raise SparseSSPError(f"--workers = {count}; allowed: 1 or more")
+    options = _options(arguments)
     params = read_params()
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    if (text := _preview(options, params)) is not None:
+        print(text)
+        return
+    plain = options.workers == 1 and not options.gpus and not options.provider
+    config = None if plain else _config(options)
     clock = _Clock()
     with _interruptible(), exclusive_lock(LOCKS / "run_plan"):
-        if count == 1:
+        if config is None:
             complete = repro("--keep-going") or (repro("--single-item", "report") and False)
             clock.part("all stages")
         else:
-            complete = run_plan(params, count, clock)
+            complete = run_plan(params, config, options.workers, clock)
     if (REPORTS / "README.md").is_file():
         print(f"\n{headline()}\n\nOpen {REPORTS}/index.html in a browser, or read {REPORTS}/README.md.")
     print(f"Time: {', '.join(clock.parts)}.")

@@ -1,73 +1,148 @@
-"""The workers, on Parsl: processes that stay and run one job after another."""
+"""The workers, on Parsl: processes that stay and run one job after another.
 
+Each worker has a pool to itself, see `pipeline.run_plan.pool`, so that a killed worker never blocks another.
+"""
+
+import os
+import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from typing import Any
 
 import parsl
 from parsl.config import Config
 from parsl.executors import HighThroughputExecutor
+from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
+from parsl.jobs.errors import TooManyJobFailuresError
+from parsl.jobs.states import JobState, JobStatus
+from parsl.launchers.base import Launcher
 from parsl.providers import LocalProvider
+from parsl.providers.base import ExecutionProvider
 
-from pipeline.run_plan.jobs import BIN, LOGS
-from pipeline.sources import ROOT
+from pipeline.paths import LOCKS
+from pipeline.run_plan.cluster import Cluster, environment, provider
+from pipeline.run_plan.jobs import LOGS
+from pipeline.run_plan.pool import GPUS, HEAD, LOST, SLOTS
+from sparsessp.errors import SparseSSPError
 
-_RETRIES = 3  # of a job whose worker is killed. Not reliable: the pool was seen to hang after SIGKILL of a worker.
-_HEARTBEAT = 2  # s; a killed worker is noticed after at most so long
-_LOST = 30  # s without a heartbeat after which a pool of workers counts as lost
-_CHECK = 5  # s between two looks at the pools
+_RETRIES = 3  # of a job whose worker was killed
+_HEARTBEAT = 5  # s between two signs of life of a pool
+_LOST = 60  # s without one after which a pool counts as lost; on a busy machine, 10 s pass without one
+_CHECK = 2  # s between two looks at the pools
+_FAILED_STARTS = 3  # of pools in a row, after which the workers are given up
+POOL = "python -m pipeline.run_plan.pool"
+_LAUNCH = DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", POOL, 1)
 
 
-def _setup(threads: int) -> str:
-    """Shell commands before a pool starts: the environment of its workers."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    return "\n".join(
-        [
-            f"cd '{ROOT}'",
-            f"export PATH='{BIN}':\"$PATH\" PYTHONPATH='{ROOT}'",
-            *(f"export {name}={threads}" for name in names),
-            "export TQDM_MININTERVAL=2",
-        ]
+class _Cleaning(Launcher):
+    """Starts a pool and, once it has run, kills what it left in its process group."""
+
+    def __call__(self, command: str, tasks_per_node: int, nodes_per_block: int, script_dir: str = "") -> str:
+        return f"{command}\ncode=$?\ncase $code in {LOST}|137) kill -KILL 0;; esac\nexit $code"
+
+
+class _FailedStarts:
+    """Gives the workers up if the last pools failed before they were connected; killed ones do not count."""
+
+    def __init__(self) -> None:
+        self._connected: set[str] = set()
+
+    def __call__(self, executor: HighThroughputExecutor, status: Mapping[str, JobStatus]) -> None:
+        self._connected |= set(executor.connected_blocks())
+        last = [block for block in sorted(status, key=int) if status[block].state == JobState.FAILED][-_FAILED_STARTS:]
+        if len(last) == _FAILED_STARTS and not self._connected & set(last):
+            said = status[last[-1]].stderr_summary or "no message"
+            executor.set_bad_state_and_fail_all(TooManyJobFailuresError(f"workers do not start: {said}"))
+
+
+def local(workers: int, gpus: Sequence[str] = ()) -> Config:
+    """Workers on this machine, with one thread each.
+
+    Args:
+        workers: Number of workers.
+        gpus: GPUs that they share; all of the machine's if empty.
+    """
+    setup = [environment(threads=1), f"export {HEAD}={os.getpid()}"]
+    if gpus:
+        setup.append(f"export {GPUS}={shlex.quote(','.join(gpus))} {SLOTS}={shlex.quote(str(LOCKS / 'gpus'))}")
+    made = LocalProvider(
+        init_blocks=workers, min_blocks=0, max_blocks=workers, worker_init="\n".join(setup), launcher=_Cleaning()
     )
+    return _config(made, address="127.0.0.1")
 
 
-def local(workers: int) -> Config:
-    """Workers on this machine, with one thread each."""
+def on_cluster(workers: int, cluster: Cluster) -> Config:
+    """Workers that are jobs of a scheduler."""
+    return _config(provider(cluster, workers), address=None)
+
+
+def _config(provider: ExecutionProvider, address: str | None) -> Config:
     executor = HighThroughputExecutor(
         label="workers",
-        address="127.0.0.1",
+        address=address,
+        launch_cmd=_LAUNCH,
         interchange_launch_cmd=[sys.executable, "-m", "pipeline.run_plan.interchange"],
-        max_workers_per_node=workers,
-        cores_per_worker=1e-6,  # as many workers as asked for, whatever the number of cores
+        max_workers_per_node=1,
+        cores_per_worker=1e-6,  # a worker whatever the number of cores
         heartbeat_period=_HEARTBEAT,
         heartbeat_threshold=_LOST,
+        block_error_handler=_FailedStarts(),
         encrypted=True,  # else any user of this machine could send jobs
-        provider=LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1, worker_init=_setup(threads=1)),
+        provider=provider,
     )
     return Config(
         executors=[executor],
         retries=_RETRIES,
         strategy="simple",
         strategy_period=_CHECK,
+        max_idletime=float("inf"),
         run_dir=str(LOGS / "parsl"),
         initialize_logging=False,
     )
 
 
-@contextmanager
-def workers(config: Config) -> Iterator[Callable[..., Future]]:
-    """Start workers; gives a function that calls a function in one of them. At the end they are stopped."""
-    shutil.rmtree(LOGS / "parsl", ignore_errors=True)
-    kernel = parsl.load(config)
+class Workers:
+    """Processes that call functions."""
 
-    def submit(function: Callable, *arguments: object) -> Future:
-        return kernel.submit(
+    def __init__(self, config: Config):
+        shutil.rmtree(LOGS / "parsl", ignore_errors=True)
+        self._kernel = parsl.load(config)
+        self._interchange = config.executors[0].interchange_proc
+
+    def submit(self, function: Callable, *arguments: object) -> Future:
+        """Call a function in one of the workers."""
+        return self._kernel.submit(
             function, app_args=arguments, executors="all", cache=False, ignore_for_cache=None, app_kwargs={}
         )
 
+    def check(self) -> None:
+        """Make sure that results can still arrive.
+
+        Raises:
+            SparseSSPError: The process between this one and the workers has ended.
+        """
+        if self._interchange.poll() is not None:
+            raise SparseSSPError("Parsl's interchange ended or was killed; run the command again, which resumes")
+
+    def result(self, future: Future) -> Any:
+        """Wait for the result of a call."""
+        while not wait([future], _CHECK).done:
+            self.check()
+        return future.result()
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._kernel.cleanup()
+
+
+@contextmanager
+def workers(config: Config) -> Iterator[Workers]:
+    """Start workers; at the end they are stopped."""
+    started = Workers(config)
     try:
-        yield submit
+        yield started
     finally:
-        kernel.cleanup()
+        started.close()

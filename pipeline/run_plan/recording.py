@@ -43,6 +43,21 @@ class Pipeline:
         self._inputs: dict[str, dict[str, str | None]] = {}
         self._finished: set[str] = set()
 
+    def outdated(self, chains: Mapping[str, Sequence[str]]) -> list[Job]:
+        """Return the stages that would run now, as far as DVC can tell; nothing is changed.
+
+        Args:
+            chains: As for `unfinished`.
+        """
+        jobs = []
+        with _errors(), lock_repo(self._repo):
+            for name, names in chains.items():
+                stages = [self._stages[stage] for stage in names]
+                first = next((i for i, stage in enumerate(stages) if stage.changed()), len(stages))
+                if stages[first:]:
+                    jobs.append(Job(name, tuple(map(_as_stage, stages[first:]))))
+        return jobs
+
     def unfinished(self, chains: Mapping[str, Sequence[str]]) -> list[Job]:
         """Return the stages that have to run; what they wrote before is removed.
 

@@ -5,7 +5,6 @@ import importlib
 import os
 import shlex
 import shutil
-import signal
 import sys
 import time
 import traceback
@@ -13,9 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from threading import Thread
-
-import psutil
 
 from pipeline.paths import CODE
 from pipeline.run_plan.jobs import Job, Outcome, Stage, log
@@ -27,29 +23,38 @@ from sparsessp.support.files import sha256
 from sparsessp.support.processes import end_with_parent
 
 _STAGES = "pipeline.stages."
-_PAUSE = 0.5  # s between two checks that the runner is alive
+_FINISHED = "Finished stage "  # a line of the log
 
 
-def work(job: Job, runner: int | None = None) -> Outcome:
+def work(job: Job) -> Outcome:
     """Run the stages of a job until one fails; their output goes to the job's log.
 
-    Args:
-        job: What to run.
-        runner: Process that started the workers, if it is on this machine; the worker ends with it.
+    Stages that a worker finished before it was killed are not repeated.
     """
     os.chdir(ROOT)
-    _end_with(runner)
-    start, done, reason = time.monotonic(), [], None
+    _end_with_pool()
+    start, reason = time.monotonic(), None
+    path = log(job.name)
+    done = _finished(path)
     try:
-        with _output_to(log(job.name)):
-            for stage in job.stages:
+        with _output_to(path):
+            for stage in job.stages[len(done) :]:
                 reason = _attempt(stage)
                 if reason is not None:
                     break
+                print(f"{_FINISHED}{stage.name}", flush=True)
                 done.append(stage.name)
     except OSError as error:
         reason = explain(error)
     return Outcome(tuple(done), reason, time.monotonic() - start)
+
+
+def _finished(path: Path) -> list[str]:
+    """Return the stages that a log names as finished; the runner deletes the logs of earlier runs."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line.removeprefix(_FINISHED) for line in lines if line.startswith(_FINISHED)]
 
 
 def _attempt(stage: Stage) -> str | None:
@@ -130,17 +135,9 @@ def _output_to(path: Path) -> Iterator[None]:
 
 
 @cache
-def _end_with(runner: int | None) -> None:
-    """End this worker as soon as the pool that started it, or the runner, is gone."""
+def _end_with_pool() -> None:
+    """End this worker as soon as the pool that started it is gone."""
     end_with_parent()
-
-    def wait() -> None:
-        while psutil.pid_exists(runner):
-            time.sleep(_PAUSE)
-        os.killpg(0, signal.SIGKILL)  # with the pool, which would start another worker
-
-    if runner is not None:
-        Thread(target=wait, daemon=True).start()
 
 
 def costs(names: Sequence[str]) -> dict[str, float]:

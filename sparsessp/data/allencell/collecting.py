@@ -1,8 +1,10 @@
 """Downloading archives and preparing their images, one archive at a time or several in parallel."""
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -12,7 +14,7 @@ from tqdm import tqdm
 from sparsessp.data.allencell.archive import BadArchive, members
 from sparsessp.data.allencell.catalogue import Catalogue
 from sparsessp.data.allencell.conversion import convert
-from sparsessp.data.allencell.download import Fetched, Patience, Remote, fetch, probe, stored
+from sparsessp.data.allencell.download import Fetched, Patience, Pin, Remote, fetch, probe, stored
 from sparsessp.data.allencell.lists import Image
 from sparsessp.data.allencell.lock import Lock
 from sparsessp.data.allencell.settings import AcquisitionSettings
@@ -20,6 +22,7 @@ from sparsessp.data.allencell.sources import local_path
 from sparsessp.data.allencell.store import Store
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import SHORTAGES, raise_system_error
+from sparsessp.support.processes import exclusive_lock
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Work:
 
     def store(self) -> Store | None:
         """Return the store of prepared images, or None while the archive's checksum is unknown."""
-        pin = self.lock.pin(self.file)
+        pin = self.lock.pin(self.file) or self._remembered
         return None if pin is None else self._store(pin.sha256)
 
     def missing(self) -> list[Image]:
@@ -69,7 +72,7 @@ class Work:
         return remote if remote.size is None else replace(remote, size=max(0, remote.size - stored(self._target)))
 
     def run(self, position: int) -> list[str]:
-        """Prepare the missing images.
+        """Prepare the missing images; another process that shares the scratch folder waits.
 
         Args:
             position: Line of the progress bar.
@@ -80,7 +83,14 @@ class Work:
         Raises:
             SparseSSPError: The archive cannot be downloaded, is broken, or has the wrong checksum.
         """
+        with exclusive_lock(self.scratch / "locks" / self.file):
+            self.__dict__.pop("_remembered", None)  # another process may have recorded it meanwhile
+            return self._run(position)
+
+    def _run(self, position: int) -> list[str]:
         if not self.missing():
+            if self.lock.pin(self.file) is None and (known := self._remembered) is not None:
+                self.lock.record(self.file, Fetched(self._target, known.sha256, known.bytes or 0, False))
             return []
         sources = self._sources
         while True:
@@ -101,6 +111,7 @@ class Work:
                 if self.progress:
                     tqdm.write(f"{error}; trying {sources[0]}", file=sys.stderr)
         self.lock.record(self.file, fetched)
+        self._sums.replace(self.file, fetched)
         if fetched.downloaded and not faults and not self.settings.keep_raw:
             fetched.path.unlink()
         return faults
@@ -136,6 +147,19 @@ class Work:
                     store.keep(image, facts)
                 bar.update()
         return faults
+
+    @property
+    def _sums(self) -> Lock:
+        """Checksum of the archive in the scratch folder, for workspaces whose lock file does not have it."""
+        digest = hashlib.sha256("\n".join(self._sources).encode()).hexdigest()[:16]
+        return Lock(self.scratch / "sums" / f"{self.set}-{digest}.lock")
+
+    @cached_property
+    def _remembered(self) -> Pin | None:
+        """Checksum recorded by an earlier run from the same sources, if they still give a file of the same size."""
+        pin = self._sums.pin(self.file)
+        same = pin is not None and probe(self._sources, pin, self.patience).size == pin.bytes
+        return pin if same else None
 
     @property
     def _sources(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.schema import CHECKSUM_COLUMN, INTENSITY_COLUMNS, MANIFEST, MANIFEST_COLUMNS
 from sparsessp.structures import STRUCTURES, structure
 from sparsessp.support.files import atomic_write
+from sparsessp.support.processes import exclusive_lock
 
 LISTS = "lists"
 COLUMNS = (*MANIFEST_COLUMNS, *INTENSITY_COLUMNS, "target_variance", "image", CHECKSUM_COLUMN)
@@ -104,7 +105,10 @@ def _fetch_lists(
     for name, sha256 in collection.lists.sha256.items():
         sources = collection.list_sources(name, settings.list_base)
         pin = Pin(sha256, origin=f"lists.sha256.{name} of {catalogue}")
-        paths[name] = fetch(sources, scratch / LISTS / f"{name}.csv", pin, patience, progress=False).path
+        # By checksum, because other catalogues that share the scratch folder may have other lists.
+        target = scratch / LISTS / sha256[:16] / f"{name}.csv"
+        with exclusive_lock(scratch / "locks" / target.name):
+            paths[name] = fetch(sources, target, pin, patience, progress=False).path
     lists = {name: read_list(path) for name, path in paths.items()}
     if errors := faults(lists):
         raise SparseSSPError(

@@ -1,6 +1,7 @@
 """Checksums of files whose sources publish none: recorded at the first download, verified from then on."""
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -55,7 +56,15 @@ class Lock:
                     f"{fetched.path}: the sha256 of {name} is {found.sha256}, recorded is {known.sha256} "
                     f"({self.path}; to accept a new release, delete the line of {name} there)"
                 )
-            write_text(self.path, _HEAD + dump_yaml({name: entries[name].model_dump() for name in sorted(entries)}))
+            self._write(entries)
+
+    def replace(self, name: str, fetched: Fetched) -> None:
+        """Record the checksum of the file `name`, whatever was recorded before; thread-safe."""
+        with _WRITING:
+            self._write({**self._read(), name: _Entry(sha256=fetched.sha256, bytes=fetched.bytes)})
+
+    def _write(self, entries: Mapping[str, _Entry]) -> None:
+        write_text(self.path, _HEAD + dump_yaml({name: entries[name].model_dump() for name in sorted(entries)}))
 
     def _read(self) -> dict[str, _Entry]:
         values = read_yaml(self.path) if self.path.exists() else None
