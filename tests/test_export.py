@@ -39,7 +39,7 @@ def from_onnx(path, view_BDHW):
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 @pytest.mark.parametrize(
-    ("method", "topology"), [("dodnet", "2d"), ("repmode", "3to2d"), ("tsns", "2d"), ("multinet", "2to3d")]
+    ("method", "topology"), [("dodnet", "2d"), ("repmode", "3to2d"), ("condnet", "3d"), ("multinet", "2to3d")]
 )
 def test_torchscript_predicts_what_the_model_predicts(tmp_path, method, topology):
     path = saved_model(tmp_path / "model.pt", method=method, topology=topology)

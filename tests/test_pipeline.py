@@ -102,7 +102,7 @@ def test_a_key_of_a_scale_is_explained_once():
         ("scale.budget.unit=days", "days.*epochs, iterations"),
         ("tables=[6]", "tables = 6.*allowed: all, or a list of 1, 2, 3, 4, 5, 7"),
         ("tables=[two]", "tables = 'two'"),
-        ("scale.inference.window=64", "inference.window = 64 and training.patch = 32.*group norms"),
+        ("scale.inference.window=64", "inference.window = 64 and training.patch = 24.*group norms"),
         ("+scale.training.epochs=3", "scale.budget"),
         ("+scale.budget.amount.2d=3", "2d"),
         ("scale=base", "name"),

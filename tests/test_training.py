@@ -155,7 +155,7 @@ def test_clipping_limits_the_norm_and_keeps_the_direction(samples):
     for clip in (0.0, 1e-3):
         train_step(network, torch.optim.Adam(network.parameters(), lr=0.0), view, target, torch.tensor([0]), 1, clip)
         gradients.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
-    free, cut = gradients
+    free, cut = (gradient.double() for gradient in gradients)
     assert cut.norm() == pytest.approx(1e-3, rel=1e-3) and free.norm() > 1e-2
     assert torch.cosine_similarity(free, cut, dim=0) == pytest.approx(1, abs=1e-5)
 
