@@ -99,6 +99,8 @@ def run(arguments: Sequence[str]) -> None:
     data = amount(params)
     planned = runs(params, data)
     device = default_device()
+    if device.type == "cpu":
+        torch.set_num_threads(1)  # as the workers of run_plan; several threads are no faster at these sizes
     seconds = None if options.no_measure else measure(params, device)
     per_volume = measure_volumes(params, data) if seconds and device.type == "cuda" else None
     table = grouped(planned, seconds, per_volume)
@@ -109,7 +111,7 @@ def run(arguments: Sequence[str]) -> None:
         "disk": disk(params, data, planned),
     }
     if seconds is not None:
-        on = torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU, a rough guide only"
+        on = torch.cuda.get_device_name(device) if device.type == "cuda" else "one thread of this CPU, a rough guide only"
         predicting = "measured too" if per_volume else "estimated: a voxel is taken to cost a third of one of training"
         facts |= {
             "hours": float(table["hours"].sum()),
