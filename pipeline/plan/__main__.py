@@ -111,7 +111,11 @@ def run(arguments: Sequence[str]) -> None:
         "disk": disk(params, data, planned),
     }
     if seconds is not None:
-        on = torch.cuda.get_device_name(device) if device.type == "cuda" else "one thread of this CPU, a rough guide only"
+        on = (
+            torch.cuda.get_device_name(device)
+            if device.type == "cuda"
+            else "one thread of this CPU, a rough guide only"
+        )
         predicting = "measured too" if per_volume else "estimated: a voxel is taken to cost a third of one of training"
         facts |= {
             "hours": float(table["hours"].sum()),
