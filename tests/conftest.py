@@ -21,10 +21,12 @@ SLOW_FIXTURES = {"clone", "reproduced"}
 LONG = (
     "test_recovery",
     "test_run_plan",
+    "test_export",
     "test_networks",
     "test_allencell",
     "test_training",
     "test_extension",
+    "test_cluster",
     "test_pipeline",
     "test_benchmarks",
     "test_predict_files",

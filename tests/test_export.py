@@ -62,7 +62,7 @@ def test_exported_structures_are_those_asked_for_in_their_order(tmp_path):
 @pytest.mark.slow
 def test_onnx_takes_any_batch_and_size_also_with_merged_kernels(tmp_path):
     """RepMode crops its kernels to the image, which an exported network must not do."""
-    path = saved_model(tmp_path / "model.pt", method="repmode", topology="3to2d")
+    path = saved_model(tmp_path / "model.pt", method="repmode", topology="2d")
     run(["export", str(path), "--format", "onnx", "--structures", "dna", "--output", str(tmp_path / "a.onnx")])
     view, expected = one_window(path)
     np.testing.assert_allclose(from_onnx(tmp_path / "a.onnx", view[None])[0], expected[:1], rtol=0, atol=1e-5)
