@@ -24,6 +24,7 @@ LOCK = ROOT / "requirements.lock"
 TOOLS = {"pip", "setuptools", "wheel"}  # of the environment itself; pip freeze leaves them out
 # The wheel of torch decides these, by its own exact pins: none on a CPU, others for each CUDA.
 WITH_TORCH = ("nvidia-", "cuda-", "triton")
+NOT_LOCKED = {"napari"}  # extras for users that neither pipeline nor tests need
 
 
 def locked(path=LOCK):
@@ -36,11 +37,11 @@ def locked(path=LOCK):
 
 
 def declared():
-    """The requirements of pyproject.toml with all extras but those that name the project itself."""
+    """The requirements of pyproject.toml with all locked extras, less those that name the project itself."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     everything = [
         *project["dependencies"],
-        *(text for extra in project["optional-dependencies"].values() for text in extra),
+        *(text for name, texts in project["optional-dependencies"].items() if name not in NOT_LOCKED for text in texts),
     ]
     return [Requirement(text) for text in everything if not text.startswith(project["name"])]
 

@@ -257,7 +257,7 @@ LAYERS = (
     ("costs",),
     ("reporting",),
     ("application",),
-    ("commands",),
+    ("commands", "napari"),
     ("__main__",),
 )
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names}

@@ -7,6 +7,7 @@ fluorescence_TDHW = model.predict(stack_DHW, spacing_um=(0.58, 0.29, 0.29), stru
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from sparsessp.support.files import atomic_write
 _CHUNK = 1 << 20
 _STACK = "the stack"
 Stack = TypeVar("Stack", np.ndarray, torch.Tensor)
+Progress = Callable[[int, int], object]
 
 
 class Model:
@@ -50,7 +52,7 @@ class Model:
         *,
         tta: bool = False,
         force: bool = False,
-        progress: bool = False,
+        progress: bool | Progress = False,
     ) -> Stack:
         """Predict the fluorescence of structures from a transmitted-light stack.
 
@@ -60,7 +62,8 @@ class Model:
             structures: Keys of the structures; all that the model was trained on by default.
             tta: Test-time augmentation: average over flips and quarter turns, which takes eight times as long.
             force: Predict although the model was not trained for this distance between planes.
-            progress: Whether to show a progress bar.
+            progress: Whether to show a progress bar; or a function of the number of finished windows and that of all,
+                which may stop the prediction by raising an exception.
 
         Returns:
             (T, D', H, W) float32, z-scored fluorescence on the dense planes and the recorded rows and columns; a
@@ -78,7 +81,7 @@ class Model:
         structures: str | Sequence[str] | None = None,
         *,
         force: bool = False,
-        progress: bool = False,
+        progress: bool | Progress = False,
     ) -> tuple[Stack, Stack]:
         """Predict with test-time augmentation, and return the mean and its uncertainty.
 
@@ -88,7 +91,13 @@ class Model:
         return self._predict(stack_DHW, spacing_um, structures, True, force, progress)
 
     def _predict(
-        self, stack: Any, spacing: Sequence[float], structures: Any, tta: bool, force: bool, progress: bool
+        self,
+        stack: Any,
+        spacing: Sequence[float],
+        structures: Any,
+        tta: bool,
+        force: bool,
+        progress: bool | Progress,
     ) -> tuple[Any, Any]:
         tensor = isinstance(stack, torch.Tensor)
         values = stack.detach().cpu().numpy() if tensor else np.asarray(stack)
@@ -100,9 +109,8 @@ class Model:
         fit = fit_stack(self.card, values.shape, spacing, _STACK, force)
         view = model_view(values[:: fit.step], fit, _STACK)
         result = np.empty((len(tasks) * (1 + tta), fit.planes, *fit.rows_columns), np.float32)
-        bar = tqdm(total=self.windows(fit), desc="predict", unit="window", disable=not progress)
-        with bar:
-            for band in self.bands(view, fit, tasks, tta, bar.update):
+        with _counter(self.windows(fit), progress) as finished:
+            for band in self.bands(view, fit, tasks, tta, finished):
                 result[:, :, band.first : band.first + band.values.shape[2]] = band.values
         if fit.rows_columns != fit.recorded:
             result = np.stack([[recorded_plane(plane, fit) for plane in stack] for stack in result])
@@ -136,6 +144,23 @@ class Model:
         """Predict band by band on the model's grid; with `tta`, each task's mean is followed by its spread."""
         windows = self.card.windows
         return predict_bands(self.network, view_dhw, fit.planes, tasks, windows.window, windows.overlap, tta, finished)
+
+
+@contextmanager
+def _counter(total: int, progress: bool | Progress) -> Iterator[Callable[[int], object]]:
+    """Yield a function that receives the number of windows finished since its last call."""
+    if isinstance(progress, bool):
+        with tqdm(total=total, desc="predict", unit="window", disable=not progress) as bar:
+            yield bar.update
+        return
+    done = 0
+
+    def finished(windows: int) -> None:
+        nonlocal done
+        done += windows
+        progress(done, total)
+
+    yield finished
 
 
 def load_model(source: str | Path, device: str | torch.device | None = None) -> Model:
