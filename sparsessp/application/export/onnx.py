@@ -2,6 +2,8 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -32,9 +34,7 @@ def write_onnx(exported: ExportedNetwork, window: int, path: Path) -> None:
     except ImportError as error:
         raise SparseSSPError(f"{error.name} is not installed; run: pip install 'sparsessp[export]'") from None
     free = torch.export.Dim.DYNAMIC
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch's own deprecated calls
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # "torchvision is not installed"
+    with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             exported,
             (example_view(exported, window),),
@@ -48,3 +48,17 @@ def write_onnx(exported: ExportedNetwork, window: int, path: Path) -> None:
     assert program is not None  # it is only None if a file is given
     with atomic_write(path) as partial:
         onnx.save(program.model_proto, str(partial))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence torch's warnings about its own deprecated calls, and that torchvision is not installed."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            logger.setLevel(logging.ERROR)
+            yield
+    finally:
+        logger.setLevel(level)
