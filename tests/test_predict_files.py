@@ -239,9 +239,11 @@ def colour_czi(path):
         (write_plain, (), "no voxel size along z, y, x in the file.*--spacing"),
         (write_plain, ("--spacing", "0.58"), "no voxel size along y, x"),
         (write_plain, ("--spacing", "wide"), "--spacing 'wide' is not allowed"),
+        (write_plain, ("--spacing", "inf"), "--spacing 'inf' is not allowed"),
+        (write_ome, ("--scene", "-1"), "scene -1 is not in the file; allowed: 0 to 0"),
         (write_plain, ("--axes", "CZYX"), "axes 'CZYX' do not fit"),
         (write_ome, ("--spacing", "1.0"), "trained for 0.58 µm.*--force"),
-        (with_nan, (), "1 pixels of plane 3 are NaN or infinite; replace them"),
+        (with_nan, (), "plane 3 has NaN or infinite pixels, 1 in all; replace them"),
         (lambda p: ome(p, LIGHT * 0, "ZYX"), (), "every voxel is 0; is this the transmitted-light channel"),
         (write_ome, ("--structures", "eye"), "'eye' is unknown to the model; this model predicts: dna, nucleolus"),
         (write_ome, ("--structures", ""), "no structure is given"),
@@ -257,8 +259,16 @@ def test_a_wrong_input_is_one_line_that_says_what_to_do(path, tmp_path, make, op
     make(tmp_path / "a.tif")
     with pytest.raises(SparseSSPError, match=said) as caught:
         predict(path, tmp_path / "a.tif", *options, output=tmp_path / "out")
-    assert "\n" not in str(caught.value).removeprefix("1 of 1 images were not predicted:\n")
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_an_output_that_is_a_file_is_refused(path, tmp_path):
+    write_ome(tmp_path / "a.tif")
+    (tmp_path / "out").write_text("text")
+    with pytest.raises(SparseSSPError, match="--output .*out is a file; name a folder"):
+        predict(path, tmp_path / "a.tif", output=tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "text"
 
 
 def test_existing_predictions_are_kept_without_overwrite(path, tmp_path):
@@ -288,7 +298,7 @@ def test_all_faults_are_listed_before_anything_is_predicted(path, tmp_path):
 def test_a_fault_found_late_leaves_the_other_files_predicted(path, tmp_path):
     with_nan(tmp_path / "a.tif")
     write_ome(tmp_path / "b.tif")
-    with pytest.raises(SparseSSPError, match="1 of 2 images were not predicted:\n.*a.tif: 1 pixels of plane 3"):
+    with pytest.raises(SparseSSPError, match="1 of 2 images were not predicted:\n.*a.tif: plane 3 has NaN"):
         predict(path, tmp_path / "a.tif", tmp_path / "b.tif", "--structures", "dna", output=tmp_path / "out")
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["b_predicted.ome.tiff", "b_quick-look.png", "summary.csv"]

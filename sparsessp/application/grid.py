@@ -138,7 +138,7 @@ def model_view(planes_HW: Iterable[np.ndarray], fit: Fit, source: str) -> np.nda
         if not np.isfinite(view[number]).all():
             bad = int(view[number].size - np.isfinite(view[number]).sum())
             raise SparseSSPError(
-                f"{source}: {bad} pixels of plane {number * fit.step} are NaN or infinite; replace them, for "
+                f"{source}: plane {number * fit.step} has NaN or infinite pixels, {bad} in all; replace them, for "
                 "example by the median of the stack"
             )
     mean = float(view.mean(dtype=np.float64))

@@ -5,6 +5,7 @@ it runs, so that --help answers at once.
 """
 
 import argparse
+import math
 
 from sparsessp.errors import SparseSSPError
 
@@ -39,6 +40,6 @@ def voxel_size(text: str | None) -> tuple[float | None, float | None, float | No
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
-    if len(values) not in (1, 3) or not all(value > 0 for value in values):
+    if len(values) not in (1, 3) or not all(0 < value < math.inf for value in values):
         raise SparseSSPError(f"--spacing {text!r} is not allowed; allowed: Z,Y,X or Z, in micrometres above 0")
     return (values[0], None, None) if len(values) == 1 else (values[0], values[1], values[2])

@@ -59,6 +59,8 @@ def run(options: argparse.Namespace) -> None:
 
     if options.spread and not options.tta:
         raise SparseSSPError("--spread is the standard deviation over the passes of --tta; give --tta, too")
+    if options.output.exists() and not options.output.is_dir():
+        raise SparseSSPError(f"--output {options.output} is a file; name a folder")
     chosen = BatchOptions(
         structures=keys(options.structures),
         spacing_um=voxel_size(options.spacing),
@@ -76,7 +78,8 @@ def run(options: argparse.Namespace) -> None:
     _report(options.output, done)
     if len(done) < len(jobs) or not jobs:
         reasons = "\n".join(str(job.failure) for job in jobs if job.failure is not None)
-        raise SparseSSPError(f"{len(jobs) - len(done)} of {len(jobs)} images were not predicted:\n{reasons}")
+        head = f"{len(jobs) - len(done)} of {len(jobs)} images were not predicted:\n" if len(jobs) > 1 else ""
+        raise SparseSSPError(head + reasons)
 
 
 def _report(folder: Path, jobs: "list[Job]") -> None:
