@@ -6,6 +6,7 @@ from typing import Any
 
 from magicgui.widgets import (
     CheckBox,
+    ComboBox,
     Container,
     FileEdit,
     FloatSpinBox,
@@ -13,7 +14,6 @@ from magicgui.widgets import (
     ProgressBar,
     PushButton,
     Select,
-    create_widget,
 )
 from napari.layers import Image
 from napari.qt.threading import FunctionWorker, create_worker
@@ -46,7 +46,7 @@ class PredictWidget(Container):
         self.worker: FunctionWorker | None = None
         self._cancelled, self._reporter = Event(), _Reporter()
         self.path = FileEdit(label="model", filter="*.pt", tooltip="model file of sparsessp")
-        self.layer = create_widget(label="transmitted light", annotation=Image)
+        self.layer = ComboBox(label="transmitted light", choices=self._images)
         self.structures = Select(label="structures", choices=())
         self.spacing = [
             FloatSpinBox(label=f"{axis} spacing, µm", min=0, max=1000, step=0.01, tooltip="0: unknown")
@@ -65,9 +65,13 @@ class PredictWidget(Container):
         self.button.changed.connect(self.predict)
         self.cancel.changed.connect(self._cancelled.set)
         self._reporter.advanced.connect(self._advance)
-        viewer.layers.events.inserted.connect(self.layer.reset_choices)
-        viewer.layers.events.removed.connect(self.layer.reset_choices)
+        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            event.connect(lambda: self.layer.reset_choices())
         self._read_spacing()
+
+    def _images(self, _: ComboBox) -> list[Image]:
+        """Return the image layers of the viewer."""
+        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
 
     def _load(self, path: Path) -> None:
         """Load the chosen model and offer its structures."""
