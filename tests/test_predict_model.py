@@ -13,6 +13,7 @@ import sparsessp
 from sparsessp.__main__ import run
 from sparsessp.application.card import ModelCard, mean_scores
 from sparsessp.application.grid import fit_stack, model_view
+from sparsessp.data.microscope import stack as microscope
 from sparsessp.data.samples import write_table
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning import checkpoints
@@ -200,5 +201,7 @@ def test_the_guide_names_options_that_exist(capsys):
     for command in ("predict", "plan-acquisition", "export"):
         with pytest.raises(SystemExit):
             run([command, "--help"])
+    with pytest.raises(SystemExit):
+        microscope.run(["--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     assert set(re.findall(r"(?<![\w-])--[a-z-]+", guide)) <= known
