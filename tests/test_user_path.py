@@ -27,7 +27,16 @@ from sparsessp.structures import structure
 KEYS = ("dna", "nucleolus")
 SIDE, DEPTH, R = 32, 16, 2
 NETWORK = NetworkSettings(
-    method="tgnet", topology="3to2d", ratio=R, depth=DEPTH, width_3d=4, width_2d=4, groups=4, embedding=16
+    method="tgnet",
+    topology="3to2d",
+    ratio=R,
+    depth=DEPTH,
+    width_3d=4,
+    width_2d=4,
+    groups=4,
+    embedding=16,
+    blocks_3d=1,
+    blocks_2d=1,
 )
 TRAINING = TrainingSettings(iterations=4, batch=2, patch=SIDE, learning_rate=1e-3, validate_every=2)
 WINDOWS = InferenceSettings(window=SIDE, overlap=0.25)
