@@ -23,7 +23,8 @@ import psutil
 from helpers.checkout import BIN, sh
 
 RUNNER = (sys.executable, "-m", "pipeline.run_plan", "--workers", "2")
-WAITS = (1, 15)  # s before the next kill
+WAITS = (1, 25)  # s before the next kill
+WEIGHTS = {"worker": 4, "pool": 2, "runner": 2, "interchange": 1}  # how often each is hit, if it lives
 ENDS = 120  # s until every process has ended after the runner
 LOST = "its worker was lost"  # a job that lost too many workers, which the next run repeats
 
@@ -65,13 +66,15 @@ class Run:
 
     def kill(self, rng):
         """Kill one process, chosen by kind; returns the kind, or None if it was gone."""
-        kinds = {kind: living for kind, living in processes(self.clone).items() if living and kind != "other"}
-        kind = rng.choice(sorted(kinds)) if kinds else None
-        if kind is not None:
-            try:
-                rng.choice(kinds[kind]).kill()
-            except psutil.NoSuchProcess:
-                return None
+        living = processes(self.clone)
+        kinds = [kind for kind in WEIGHTS if living[kind]]
+        if not kinds:
+            return None
+        kind = rng.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
+        try:
+            rng.choice(living[kind]).kill()
+        except psutil.NoSuchProcess:
+            return None
         return kind
 
     def wait_for_the_others(self):
