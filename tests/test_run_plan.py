@@ -50,7 +50,7 @@ def works_in(clone):
 
 def lengthen(clone):
     """Train long enough to be met, with a state after each step."""
-    longer = [f"scale.budget.amount.topology_{name}=60" for name in ("2d", "3to2d")]
+    longer = [f"scale.budget.amount.topology_{name}=20" for name in ("2d", "3to2d")]
     sh(clone, sys.executable, "-m", "pipeline.compose", *chaos.SMALL_PLAN, *longer)
 
 
