@@ -23,8 +23,8 @@ import psutil
 from helpers.checkout import BIN, sh
 
 RUNNER = (sys.executable, "-m", "pipeline.run_plan", "--workers", "2")
-WAITS = (1, 25)  # s before the next kill
-WEIGHTS = {"worker": 4, "pool": 2, "runner": 2, "interchange": 1}  # how often each is hit, if it lives
+WAITS = (1, 20)  # s before the next kill
+WEIGHTS = {"worker": 4, "pool": 1, "runner": 3, "interchange": 1}  # how often each is hit
 ENDS = 120  # s until every process has ended after the runner
 LOST = "its worker was lost"  # a job that lost too many workers, which the next run repeats
 
@@ -64,18 +64,16 @@ class Run:
         self.output.flush()
         return Path(self.output.name).read_text(errors="replace")
 
-    def kill(self, rng):
-        """Kill one process, chosen by kind; returns the kind, or None if it was gone."""
-        living = processes(self.clone)
-        kinds = [kind for kind in WEIGHTS if living[kind]]
-        if not kinds:
-            return None
-        kind = rng.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
+    def kill(self, kind, rng):
+        """Kill a process of this kind; returns whether there was one."""
+        living = processes(self.clone)[kind]
+        if not living:
+            return False
         try:
-            rng.choice(living[kind]).kill()
+            rng.choice(living).kill()
         except psutil.NoSuchProcess:
-            return None
-        return kind
+            return False
+        return True
 
     def wait_for_the_others(self):
         """Wait until nothing runs in the clone any more."""
@@ -90,16 +88,18 @@ class Run:
 def disturb(clone, kills, rng, say=print):
     """Run the plan in `clone` with that many kills; returns the kills by kind and the faults."""
     tally, faults = Counter(), []
+    waiting = rng.choices(list(WEIGHTS), list(WEIGHTS.values()), k=kills)
     while not faults:
         run = Run(clone)
         while not run.ends_within(rng.uniform(*WAITS)):
-            if sum(tally.values()) < kills and (kind := run.kill(rng)):
+            if waiting and run.kill(waiting[0], rng):
+                kind = waiting.pop(0)
                 tally[kind] += 1
                 say(f"kill {sum(tally.values()):3d}  {kind}", flush=True)
         if not run.wait_for_the_others():
             faults.append(f"processes outlive the runner: {processes(clone)}")
         elif run.process.returncode == 0:
-            if sum(tally.values()) == kills:
+            if not waiting:
                 break
             say("all stages done, kills left: starting again", flush=True)
             chaos.forget(clone)
