@@ -59,7 +59,7 @@ bench: .git $(READY)
 	test -d .scratch/bench || git clone --quiet . .scratch/bench
 	cd .scratch/bench && $(RUN) python -m pipeline.compose $(SETTINGS)
 	cd .scratch/bench && $(RUN) python -m pipeline.run_plan $(if $(GPUS),--gpus $(GPUS)) $(if $(WORKERS),--workers $(WORKERS)); \
-	  status=$$?; $(RUN) python -m pipeline.pack ../bench.tar.xz && exit $$status
+	  status=$$?; $(RUN) python -m pipeline.pack "$(CURDIR)/.scratch/bench.tar.xz" && exit $$status
 
 N ?= 50
 SEED ?= 0
