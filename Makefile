@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 READY := .venv/.ready
 
-.PHONY: help demo test quick check smoke chaos lock montage
+.PHONY: help demo test quick check smoke bench chaos lock montage
 
 help:
 	@echo "make demo     install everything into .venv, then run the whole pipeline; WORKERS=N trains N networks at a time"
@@ -12,7 +12,8 @@ help:
 	@echo "make quick    run the fast tests, without DVC"
 	@echo "make check    check style, params.yaml against pipeline/conf, and the packages against requirements.lock"
 	@echo "make smoke    run the whole pipeline at smoke scale in a temporary clone"
-	@echo "make chaos    kill the pipeline N=50 times at random (SEED=0) and compare with an undisturbed run"
+	@echo "make bench    run the plan at bench scale in a clone; GPUS=0 WORKERS=12; packs the results into .scratch/bench.tar.xz"
+	@echo "make chaos    kill the pipeline N=50 times at random (SEED=0) and compare with an undisturbed run; RUNNER=1 N=10 kills pipeline.run_plan and its workers"
 	@echo "make lock     update requirements.lock from pyproject.toml"
 	@echo "make montage  redraw docs/images/microscope.png"
 
@@ -52,10 +53,18 @@ smoke: .git $(READY)
 	cd .scratch/smoke && $(RUN) python -m pipeline.compose scale=smoke && $(RUN) dvc repro
 	@echo "Done. Look at .scratch/smoke/reports/README.md"
 
+# The clone is kept: the same command resumes.
+SETTINGS ?= scale=bench ratio=[2,4,8]
+bench: .git $(READY)
+	test -d .scratch/bench || git clone --quiet . .scratch/bench
+	cd .scratch/bench && $(RUN) python -m pipeline.compose $(SETTINGS)
+	cd .scratch/bench && $(RUN) python -m pipeline.run_plan $(if $(GPUS),--gpus $(GPUS)) $(if $(WORKERS),--workers $(WORKERS)); \
+	  status=$$?; $(RUN) python -m pipeline.pack "$(CURDIR)/.scratch/bench.tar.xz" && exit $$status
+
 N ?= 50
 SEED ?= 0
 chaos: $(READY)
-	$(RUN) OMP_NUM_THREADS=1 python tests/chaos.py --kills $(N) --seed $(SEED)
+	$(RUN) OMP_NUM_THREADS=1 python tests/$(if $(RUNNER),chaos_runner,chaos).py --kills $(N) --seed $(SEED)
 
 lock:
 	rm -rf .scratch/lock && $(PYTHON) -m venv .scratch/lock

@@ -17,7 +17,7 @@ VARIABLES = {
     "SPARSESSP_VOXELS": Variable(
         "Type of the training volumes in GPU memory, float32 or float16, which rounds the crops", "float32"
     ),
-    "SPARSESSP_SCRATCH": Variable("Folder of unfinished trainings and downloads", ".scratch"),
+    "SPARSESSP_SCRATCH": Variable("Folder of unfinished trainings and downloads", ".scratch of the workspace"),
     "SPARSESSP_DOWNLOADS": Variable("Number of AllenCell archives downloaded at the same time", "1"),
     "SPARSESSP_ARCHIVE_BASE": Variable(
         "URL or folder of the AllenCell archives; overrides archive_base", "the catalogue's"

@@ -16,6 +16,7 @@ REPORTS = Path("reports")
 # Not outputs of a stage, so DVC does not touch them.
 FAILURES = ARTIFACTS / "failures"
 LOCKS = ARTIFACTS / "locks"
+SCRATCH = Path(".scratch")
 
 
 def views(ratio: int) -> Path:
@@ -24,5 +25,11 @@ def views(ratio: int) -> Path:
 
 
 def scratch() -> Path:
-    """Return the folder for files that must survive a kill; DVC deletes the outputs of a stage before it runs."""
-    return Path(os.environ.get("SPARSESSP_SCRATCH", ".scratch"))
+    """Return the folder for files that must survive a kill; DVC deletes the outputs of a stage before it runs.
+
+    An experiment that DVC runs in a temporary folder uses that of the workspace, which DVC names in DVC_ROOT.
+    """
+    if folder := os.environ.get("SPARSESSP_SCRATCH"):
+        return Path(folder)
+    workspace = Path(os.environ.get("DVC_ROOT", "."))
+    return SCRATCH if workspace.resolve() == Path.cwd() else workspace / SCRATCH

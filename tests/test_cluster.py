@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_recovery import TRAININGS, forget_trainings
 
+from pipeline import states
 from pipeline.paths import DURATIONS
 from pipeline.run_plan.cluster import Cluster, array_script, provider, read_cluster, worker_script
+from pipeline.run_plan.engine import Losses
 from pipeline.run_plan.jobs import Job, Stage
 from pipeline.run_plan.simulate import in_seconds, simulate
 from sparsessp.errors import SparseSSPError
@@ -111,6 +113,24 @@ def test_workers_spread_over_the_gpus_and_free_them_when_they_end(tmp_path):
     assert processes[1].stdout.readline().strip() == "5"
     for process in processes:
         process.communicate("")
+
+
+def test_a_lost_worker_costs_a_retry_only_if_the_training_made_no_progress(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARSESSP_SCRATCH", str(tmp_path))
+    cost = Losses()
+    state = states.folder("a", 64 * "0") / "state.pt"
+    state.parent.mkdir()
+    found = []
+    for saved in (None, 10, 20, 20, 30, None):
+        if saved is None:
+            state.unlink(missing_ok=True)
+        else:
+            state.touch()
+            os.utime(state, (saved, saved))
+        found.append(cost(Exception(), {"args": (JOBS[0],), "fail_cost": sum(found)}))
+    assert found == [1, 0, 0, 1, 0, 1]
+    assert cost(Exception(), {"args": (JOBS[1],), "fail_cost": 0}) == 1  # every job has its own states
+    assert cost(Exception(), {"args": (["a"],), "fail_cost": 0}) == 1  # the estimate of costs, which has no state
 
 
 @given(st.lists(st.floats(0.1, 1000), min_size=1, max_size=30), st.integers(1, 40))

@@ -50,7 +50,7 @@ def works_in(clone):
 
 def lengthen(clone):
     """Train long enough to be met, with a state after each step."""
-    longer = [f"scale.budget.amount.topology_{name}=60" for name in ("2d", "3to2d")]
+    longer = [f"scale.budget.amount.topology_{name}=20" for name in ("2d", "3to2d")]
     sh(clone, sys.executable, "-m", "pipeline.compose", *chaos.SMALL_PLAN, *longer)
 
 
@@ -154,6 +154,22 @@ def test_progress_counts_names_failures_and_estimates_the_time_left(tmp_path, mo
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("[1/3] long done (40.0 s), 0 s, about 40 s left")
     assert second.startswith("[2/3] short failed: no (20.0 s), 0 s, about 12 s left")  # (20 + 10 * 20 / 40) / 2
+
+
+def test_the_table_of_running_jobs_counts_them_and_shows_their_last_lines(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, "_EVERY", 0)
+    table = progress.Progress(dict.fromkeys(("long", "shorter", "failed", "queued"), 1.0), workers=2)
+    log("long").parent.mkdir(parents=True)
+    for name, text in (("long", "1/9\r 2/9\r"), ("shorter", "1/5\n")):
+        log(name).write_text(text)
+    table.finished("failed", Outcome((), "no", 20.0))
+    table.running()
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "2 running, 1 queued, 0 done, 1 failed, 0 s, about 30 s left",
+        "  long     2/9",
+        "  shorter  1/5",
+    ]
 
 
 def test_the_last_state_of_a_progress_bar_is_the_last_line(tmp_path, monkeypatch):

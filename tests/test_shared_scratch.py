@@ -1,14 +1,19 @@
 """A scratch folder that several clones and experiments share."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
+import chaos
+import pytest
 from helpers.archives import make_collection
-from helpers.checkout import ROOT
+from helpers.checkout import BIN, ROOT, make_clone, sh
 from helpers.server import Server
-from test_allencell import Lab
+from test_allencell import Lab, write_catalogue
 
+from pipeline import states
 from sparsessp.support.processes import exclusive_folder
 
 HOLD = """
@@ -86,3 +91,69 @@ def test_a_workspace_without_checksums_uses_the_prepared_images_until_the_source
         (folder / "fibrillarin.tar.gz").write_bytes(later.read_bytes())
         third.acquire(("nucleolus",))
         assert first.asked() == ["fibrillarin.tar.gz"] * 2
+
+
+def as_options(overrides):
+    return [word for override in overrides for word in ("-S", override)]
+
+
+@pytest.mark.slow
+def test_an_experiment_in_a_temporary_folder_does_not_download_again_what_another_downloaded(tmp_path):
+    folder = make_collection(tmp_path / "web", {"fibrillarin": 4}, (6, 45, 55), dna=False)
+    clone = make_clone(tmp_path / "clone")
+    with Server(folder) as server:
+        write_catalogue(clone / "data" / "small.yaml", folder, server.url)
+        sh(clone, "dvc", "commit", "--quiet", "--force", "data.dvc")
+        sh(clone, "git", "add", "--all")
+        sh(clone, "git", *chaos.AS_CHAOS, "commit", "--quiet", "-m", "catalogue")
+        settings = ("data=allencell", "data.source.catalogue=data/small.yaml", "structures=[nucleolus]", "scale=smoke")
+        options = as_options((*settings, "data.source.accept_terms=true"))
+        for _ in range(2):
+            sh(clone, "dvc", "exp", "run", "--temp", "--force", *options, "fetch", **author())
+        assert len(server.sent("fibrillarin.tar.gz")) == 1
+
+
+def author():
+    """Environment variables that name the author of DVC's commits."""
+    return {f"GIT_{role}_{key}": "chaos" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+
+
+def test_a_training_killed_in_a_temporary_folder_resumes_in_the_next(clone):
+    name, longer = "plain-2d-prefix-r2", "scale.budget.amount.topology_2d=60"
+    command = ["dvc", "exp", "run", "--temp", *as_options((*chaos.SMALL_PLAN, longer)), f"train@{name}"]
+    environment = {**os.environ, **author(), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    with (clone.parent / "said.txt").open("w+") as said:
+        process = subprocess.Popen(command, cwd=clone, env=environment, stdout=said, stderr=said, process_group=0)
+        while not list((clone / ".scratch").glob(f"{name}-*/state.pt")):
+            assert process.poll() is None, (clone.parent / "said.txt").read_text()
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    again = sh(clone, *command, **author())
+    assert "resuming from iteration" in again.stdout + again.stderr
+    assert not list((clone / ".scratch").glob(f"{name}-*"))
+
+
+def test_states_that_nobody_uses_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARSESSP_SCRATCH", str(tmp_path))
+    old, held = (states.folder("plain-2d-prefix-r2", digit * 64) for digit in "ab")
+    other = states.folder("plain-2d-prefix-r28", 64 * "a")
+    for folder in (old, held, other, tmp_path / "allencell"):
+        folder.mkdir()
+        (folder / "state.pt").write_bytes(bytes(1000))
+    assert states.folders("plain-2d-prefix-r2") == [old, held] and states.folders() == [old, held, other]
+    with exclusive_folder(held):
+        notice = states.unused(states.folders("plain-2d-prefix-r2"))
+        assert str(old) in notice and str(held) not in notice and "1 unfinished trainings take 0.0 MB" in notice
+        assert states.unused([held]) is None
+
+
+def test_the_last_state_counts(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARSESSP_SCRATCH", str(tmp_path))
+    assert states.last_saved("a") == 0
+    for digit, seconds in (("1", 10), ("2", 30), ("3", 20)):
+        path = states.folder("a", digit * 64) / "state.pt"
+        path.parent.mkdir()
+        path.touch()
+        os.utime(path, (seconds, seconds))
+    assert states.last_saved("a") == 30

@@ -29,6 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import states
 from pipeline.commands import command
 from pipeline.paths import LOCKS, REPORTS
 from pipeline.plan.params import Params, read_params
@@ -53,8 +54,8 @@ def cores() -> int:
 
 
 def repro(*arguments: str) -> bool:
-    """Run `dvc repro`; returns whether it succeeded."""
-    return subprocess.run(["dvc", "repro", *arguments]).returncode == 0
+    """Run `dvc repro`; returns whether it succeeded. The DVC of a runner that was killed may still hold the lock."""
+    return subprocess.run(["dvc", "--wait-for-lock", "repro", *arguments]).returncode == 0
 
 
 def chains(params: Params) -> dict[str, tuple[str, ...]]:
@@ -79,7 +80,7 @@ def run_jobs(
     Returns:
         Why jobs failed, by name.
     """
-    from pipeline.run_plan.engine import workers
+    from pipeline.run_plan.engine import lost, workers
 
     failed: dict[str, str] = {}
     with workers(config) as pool:
@@ -93,7 +94,7 @@ def run_jobs(
             for future in wait(waiting, _PAUSE, FIRST_COMPLETED).done:
                 name = waiting.pop(future)
                 error = future.exception()
-                outcome = future.result() if error is None else Outcome((), f"the worker was lost ({error})", 0.0)
+                outcome = future.result() if error is None else Outcome((), lost(error), 0.0)
                 reason = outcome.reason
                 for stage in outcome.done:
                     if (changed := pipeline.keep(stage)) is not None:
@@ -254,6 +255,8 @@ def run(arguments: Sequence[str]) -> None:
     if (REPORTS / "README.md").is_file():
         print(f"\n{headline()}\n\nOpen {REPORTS}/index.html in a browser, or read {REPORTS}/README.md.")
     print(f"Time: {', '.join(clock.parts)}.")
+    if notice := states.unused(states.folders()):
+        print(notice)
     if not complete:
         sys.exit(1)
 

@@ -105,6 +105,7 @@ def worker_script(cluster: Cluster, command: str) -> str:
     made = provider(cluster, 1)
     with tempfile.TemporaryDirectory() as folder:
         made.script_dir = folder
+        # Parsl's base class does not declare the method, with which all its schedulers submit.
         made.execute_wait = lambda *_, **__: (0, "Submitted batch job 0\n", "")  # type: ignore[attr-defined]
         made.submit(command, 1)
         return max(Path(folder).iterdir(), key=lambda path: path.stat().st_size).read_text(encoding="utf-8")

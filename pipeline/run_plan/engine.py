@@ -15,6 +15,7 @@ from typing import Any
 import parsl
 from parsl.config import Config
 from parsl.executors import HighThroughputExecutor
+from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
 from parsl.jobs.errors import TooManyJobFailuresError
 from parsl.jobs.states import JobState, JobStatus
@@ -22,13 +23,14 @@ from parsl.launchers.base import Launcher
 from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
+from pipeline import states
 from pipeline.paths import LOCKS
 from pipeline.run_plan.cluster import Cluster, environment, provider
-from pipeline.run_plan.jobs import LOGS
+from pipeline.run_plan.jobs import LOGS, Job
 from pipeline.run_plan.pool import GPUS, HEAD, LOST, SLOTS
 from sparsessp.errors import SparseSSPError
 
-_RETRIES = 3  # of a job whose worker was killed
+_RETRIES = 3  # of a job whose worker was lost; see Losses
 _HEARTBEAT = 5  # s between two signs of life of a pool
 _LOST = 60  # s without one after which a pool counts as lost; on a busy machine, 10 s pass without one
 _CHECK = 2  # s between two looks at the pools
@@ -42,6 +44,39 @@ class _Cleaning(Launcher):
 
     def __call__(self, command: str, tasks_per_node: int, nodes_per_block: int, script_dir: str = "") -> str:
         return f"{command}\ncode=$?\ncase $code in {LOST}|137) kill -KILL 0;; esac\nexit $code"
+
+
+class Losses:
+    """What the loss of a worker costs its job of the retries.
+
+    Nothing, if the training has saved a state since the last loss: a walltime shorter than a training only delays it.
+    """
+
+    def __init__(self) -> None:
+        self._saved: dict[str, float] = {}
+
+    def __call__(self, _: Exception, task: Mapping[str, Any]) -> int:
+        """Return 0 if the job of a task has made progress, else 1."""
+        for job in task["args"]:
+            if isinstance(job, Job):
+                before, self._saved[job.name] = self._saved.get(job.name, 0.0), states.last_saved(job.name)
+                progress = self._saved[job.name] > before
+                count = (
+                    "its training made progress" if progress else f"{task['fail_cost'] + 1} of {_RETRIES + 1} losses"
+                )
+                print(f"{job.name} lost its worker: {count}", flush=True)
+                return 0 if progress else 1
+        return 1
+
+
+def lost(error: BaseException) -> str:
+    """Return why a job has no outcome."""
+    if isinstance(error, (ManagerLost, WorkerLost)):
+        return (
+            f"its worker was lost {_RETRIES + 1} times while its training made no progress: killed, out of memory, or "
+            "over its walltime"
+        )
+    return f"no worker could run it ({error})"
 
 
 class _FailedStarts:
@@ -96,6 +131,7 @@ def _config(provider: ExecutionProvider, address: str | None) -> Config:
     return Config(
         executors=[executor],
         retries=_RETRIES,
+        retry_handler=Losses(),
         strategy="simple",
         strategy_period=_CHECK,
         max_idletime=float("inf"),

@@ -23,12 +23,14 @@ class Progress:
         self._costs, self._workers = costs, workers
         self._start = self._said = time.monotonic()
         self._finished: dict[str, float] = {}
+        self._failed = 0
         for name in costs:
             log(name).unlink(missing_ok=True)
 
     def finished(self, name: str, outcome: Outcome) -> None:
         """Print the line of a finished job."""
         self._finished[name] = outcome.seconds
+        self._failed += outcome.reason is not None
         result = "done" if outcome.reason is None else f"failed: {outcome.reason}"
         count = f"[{len(self._finished):{len(str(len(self._costs)))}}/{len(self._costs)}]"
         print(f"{count} {name} {result} ({outcome.seconds:.1f} s){self._times()}", flush=True)
@@ -40,9 +42,16 @@ class Progress:
         self._said = time.monotonic()
         running = [name for name in self._costs if name not in self._finished and log(name).exists()]
         queued = len(self._costs) - len(self._finished) - len(running)
-        print(f"running {len(running)}, queued {queued}{self._times()}", flush=True)
+        counts = {
+            "running": len(running),
+            "queued": queued,
+            "done": len(self._finished) - self._failed,
+            "failed": self._failed,
+        }
+        print(", ".join(f"{count} {word}" for word, count in counts.items()) + self._times(), flush=True)
+        width = max(map(len, running), default=0)
         for name in running:
-            print(f"  {name}: {last_line(name)}", flush=True)
+            print(f"  {name:{width}}  {last_line(name)}", flush=True)
 
     def _times(self) -> str:
         passed = duration(time.monotonic() - self._start)

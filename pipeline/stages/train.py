@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, scratch, views
+from pipeline import states
+from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, views
 from pipeline.running import main
 from pipeline.sources import BACKBONES_FOLDER, METHODS_FOLDER, ROOT, sources
 from sparsessp import __version__
@@ -59,7 +60,7 @@ def state_folder(network: NetworkSettings, training: TrainingSettings, inference
     weights = sorted(path for path in (local, *local.rglob("*")) if path.is_file())
     for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT, *weights):
         digest.update(path.read_bytes())
-    return scratch() / f"{network.name}-{digest.hexdigest()[:16]}"
+    return states.folder(network.name, digest.hexdigest())
 
 
 def _notes(training: TrainingSettings, inference: InferenceSettings, samples: Sequence[Sample]) -> dict[str, Any]:
@@ -89,6 +90,8 @@ def run(arguments: Sequence[str]) -> None:
     samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
     notes = _notes(training, inference, samples[0])
     folder = state_folder(network, training, inference)
+    if notice := states.unused([other for other in states.folders(network.name) if other != folder]):
+        print(notice, file=sys.stderr)
     with exclusive_folder(folder):
         trained = train(network, training, inference, *samples, folder)
         _write(trained, network, inference, notes)

@@ -84,6 +84,21 @@ def exclusive_folder(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the lock of `exclusive_folder` on a folder, or the folder is gone."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _locked_folder(path: Path) -> int:
     """Return a handle that locks the folder which now has this path."""
     while True:
