@@ -162,6 +162,7 @@ class Crops:
         device: Device of the batches.
         keep: Whether volumes are kept on the device; None: on a GPU, if they fit.
         ahead: Batches that are read in advance; None: two on a GPU.
+        share: Function from the size of a batch to the part of it that is cut here; None: all of it.
     """
 
     def __init__(
@@ -172,7 +173,9 @@ class Crops:
         device: torch.device,
         keep: bool | None = None,
         ahead: int | None = None,
+        share: Callable[[int], slice] | None = None,
     ):
+        self.share = share or (lambda size: slice(size))
         self.samples, self.patch, self.seed, self.device = samples, patch, seed, device
         ratio = samples[0].ratio
         self.view_size = (patch.depth // ratio, patch.rows, patch.rows)
@@ -200,7 +203,7 @@ class Crops:
             yield int(_order(self.seed, epoch, len(self.samples))[position]), epoch, position
 
     def batch(self, step: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Make the batch of one optimiser step.
+        """Make the batch of one optimiser step, or the share of it.
 
         Args:
             step: Steps done before this one.
@@ -227,7 +230,7 @@ class Crops:
 
     def _places(self, step: int, size: int) -> Draw:
         chosen, places = [], []
-        for number, epoch, position in self._draw(step, size):
+        for number, epoch, position in list(self._draw(step, size))[self.share(size)]:
             chosen.append(number)
             rng = np.random.default_rng([self.seed, epoch, position])
             places.append(place(self.samples[number], self.patch, rng))
