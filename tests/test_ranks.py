@@ -1,0 +1,200 @@
+"""Several processes that train one network together: two ranks on a CPU, through gloo, equal a single process."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from helpers.fields import make_field
+
+from sparsessp.config import METHODS, InferenceSettings, NetworkSettings, TrainingSettings
+from sparsessp.errors import SparseSSPError
+from sparsessp.learning import checkpoints, ranks
+from sparsessp.learning.training import _Run, train
+from sparsessp.networks.blocks import ResidualBlock
+from sparsessp.networks.network import build
+from sparsessp.structures import STRUCTURES
+
+NETWORK = NetworkSettings(
+    method="dodnet",
+    topology="3to2d",
+    depth=8,
+    width_3d=4,
+    width_2d=8,
+    groups=4,
+    embedding=64,
+    blocks_3d=1,
+    repmode_kernel=3,
+    backbone_divisor=16,
+)
+# A batch of three is shared out unequally. Adam turns a difference of rounding into one of the learning rate where
+# gradients vanish, so the rate limits the tolerance.
+TRAINING = TrainingSettings(iterations=6, batch=3, patch=16, learning_rate=1e-4, validate_every=1)
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+WINDOWS = InferenceSettings(window=16, overlap=0.25)
+TASKS = (0, 3, 10)
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """A function that calls another one in several ranks, and returns the result of each."""
+    context = multiprocessing.get_context("forkserver")  # torch is imported once
+    context.set_forkserver_preload(["sparsessp.learning.training"])
+
+    def call(count, function, *arguments):
+        store = tmp_path_factory.mktemp("store") / "file"
+        with ProcessPoolExecutor(count, context) as pool:
+            calls = [pool.submit(_in_rank, number, count, store, function, *arguments) for number in range(count)]
+            return [call.result(timeout=120) for call in calls]
+
+    return call
+
+
+def _in_rank(number, count, store, function, *arguments):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{store}", rank=number, world_size=count)
+    try:
+        return function(*arguments)
+    finally:
+        dist.destroy_process_group()
+
+
+def trained(folder, network=NETWORK, training=TRAINING):
+    """Train, and return what a test compares."""
+    samples = [make_field(task, (12, 24, 24)) for task in TASKS]
+    model, history, _ = train(network, training, WINDOWS, samples, samples, folder, progress=False)
+    return history, {name: weight.numpy() for name, weight in model.state_dict().items()}
+
+
+def all_trained(folder, networks):
+    return {network.name: trained(folder / network.name, network) for network in networks}
+
+
+def assert_close(found, expected):
+    history, weights = found
+    assert history["iteration"].tolist() == expected[0]["iteration"].tolist()
+    for column in ("training_mse", "validation_mse"):
+        np.testing.assert_allclose(history[column], expected[0][column], **TOLERANCE)
+    for name, weight in expected[1].items():
+        np.testing.assert_allclose(weights[name], weight, **TOLERANCE, err_msg=name)
+
+
+def test_two_ranks_equal_one_within_the_stated_tolerance_for_every_method(together, tmp_path):
+    networks = [NETWORK.model_copy(update={"method": method}) for method in METHODS]
+    first, second = together(2, all_trained, tmp_path / "two", networks)
+    one = all_trained(tmp_path / "one", networks)
+    initial = {network.name: build(network).state_dict() for network in networks}
+    for name, expected in one.items():
+        assert_close(first[name], expected)
+        for key, weight in first[name][1].items():  # the ranks never drift apart
+            assert np.array_equal(weight, second[name][1][key]), (name, key)
+        moved = max(np.abs(weight - initial[name][key].numpy()).max() for key, weight in expected[1].items())
+        assert moved > 2 * TOLERANCE["atol"], name  # else the comparison would say nothing
+
+
+def interrupted(folder, last):
+    """Train, and stop after so many iterations as if killed."""
+    samples = [make_field(task, (12, 24, 24)) for task in TASKS]
+    run = _Run(build(NETWORK), TRAINING, WINDOWS, samples, samples, folder / "state.pt", "all", progress=False)
+    run._resume()
+    while run.done < last:
+        run._step()
+        run._validate()
+        run._save()
+    return run.done
+
+
+def test_a_run_resumes_with_another_number_of_ranks(together, tmp_path):
+    assert together(2, interrupted, tmp_path / "a", 2) == [2, 2]
+    assert interrupted(tmp_path / "a", 4) == 4
+    assert checkpoints.load(tmp_path / "a" / "state.pt")["done"] == 4
+    assert_close(together(2, trained, tmp_path / "a")[0], trained(tmp_path / "b"))
+
+
+def run_out_of_memory_on_the_last_rank(folder):
+    """As the GPU's allocator reports it, from a block of one rank that takes one crop at a time."""
+    network = build(NETWORK)
+
+    def narrow(_module, inputs):
+        if len(inputs[0]) > 1 and ranks.rank() == ranks.count() - 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    samples = [make_field(task, (12, 24, 24)) for task in TASKS]
+    run = _Run(network, TRAINING, WINDOWS, samples, samples, folder / "state.pt", "all", progress=False)
+    hook = next(m for m in network.modules() if isinstance(m, ResidualBlock)).register_forward_pre_hook(narrow)
+    losses = [float(run._step()) for _ in range(2)]
+    hook.remove()
+    return run.micro_batch, losses
+
+
+def test_if_memory_runs_out_in_one_rank_all_repeat_the_step_with_half_as_many_crops(together, tmp_path):
+    first, second = together(2, run_out_of_memory_on_the_last_rank, tmp_path)
+    assert first[0] == second[0] == 1 and first[1] == second[1]
+    samples = [make_field(task, (12, 24, 24)) for task in TASKS]
+    single = _Run(build(NETWORK), TRAINING, WINDOWS, samples, samples, tmp_path / "b", "all", progress=False)
+    assert first[1] == pytest.approx([single._step(), single._step()], rel=1e-5)
+
+
+def explosion(folder):
+    samples = [make_field(task, (12, 24, 24)) for task in TASKS]
+    broken = [*samples[:2], type(samples[2])(*vars(samples[2]).values())]
+    object.__setattr__(broken[2], "view_dHW", samples[2].view_dHW * np.float32(1e30))
+    with pytest.raises(SparseSSPError) as caught:
+        train(NETWORK, TRAINING, WINDOWS, broken, samples, folder, progress=False)
+    return str(caught.value)
+
+
+def test_a_loss_that_explodes_in_one_rank_stops_all_and_names_the_volumes_of_the_whole_batch(together, tmp_path):
+    first, second = together(2, explosion, tmp_path)
+    assert first == second and "iteration 1, on crops of" in first
+    assert all(f"{STRUCTURES[task].key}_000" in first for task in TASKS)
+
+
+def too_many(folder):
+    with pytest.raises(SparseSSPError, match="batch 1 for 2 processes; each needs a crop"):
+        trained(folder, training=TRAINING.model_copy(update={"batch": 1}))
+
+
+def test_a_batch_smaller_than_the_number_of_ranks_is_refused(together, tmp_path):
+    together(2, too_many, tmp_path)
+
+
+def statistics(folder):
+    """Running statistics of batch norms after a training, and whether files were written by another rank."""
+    network = NETWORK.model_copy(update={"topology": "2d", "backbone": "resnet18"})
+    _, weights = trained(folder / str(ranks.rank()), network)
+    return {name: weight for name, weight in weights.items() if "running" in name}, folder.exists()
+
+
+def test_only_the_first_rank_writes_and_batch_norms_have_the_same_statistics_in_all(together, tmp_path):
+    (first, _), (second, _) = together(2, statistics, tmp_path)
+    assert first and all(np.array_equal(value, second[name]) for name, value in first.items())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0"]
+
+
+@pytest.mark.parametrize("count", (1, 2, 3, 5))
+def test_shares_cover_a_batch_once_and_differ_by_at_most_one_crop(count, monkeypatch):
+    monkeypatch.setattr(ranks, "count", lambda: count)
+    for size in (count, 8, 13):
+        parts = []
+        for number in range(count):
+            monkeypatch.setattr(ranks, "rank", lambda number=number: number)
+            parts.append(list(range(size))[ranks.share(size)])
+        assert sum(parts, []) == list(range(size))
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_weights_without_a_gradient_do_not_depend_on_the_tasks_of_a_batch():
+    """The ranks add up gradients in the order of the weights that have one."""
+    for method in METHODS:
+        if method == "multinet":
+            continue
+        network = build(NETWORK.model_copy(update={"method": method})).train()
+        unused = []
+        for task in (0, 7):
+            network.zero_grad(set_to_none=True)
+            network(torch.randn(1, 1, 4, 16, 16), torch.tensor([task])).sum().backward()
+            unused.append([name for name, weight in network.named_parameters() if weight.grad is None])
+        assert unused[0] == unused[1], method
