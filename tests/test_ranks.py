@@ -2,6 +2,7 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,8 +140,7 @@ def test_if_memory_runs_out_in_one_rank_all_repeat_the_step_with_half_as_many_cr
 
 def explosion(folder):
     samples = [make_field(task, (12, 24, 24)) for task in TASKS]
-    broken = [*samples[:2], type(samples[2])(*vars(samples[2]).values())]
-    object.__setattr__(broken[2], "view_dHW", samples[2].view_dHW * np.float32(1e30))
+    broken = [*samples[:2], replace(samples[2], view_dHW=samples[2].view_dHW * np.float32(1e30))]
     with pytest.raises(SparseSSPError) as caught:
         train(NETWORK, TRAINING, WINDOWS, broken, samples, folder, progress=False)
     return str(caught.value)

@@ -219,7 +219,8 @@ class _Run:
         self.optimiser = optimiser(network, training)
         overlap = inference.overlap if training.crop_z == "windows" else None
         patch = Patch(network.settings.depth, training.patch, training.flip, overlap)
-        self.crops = Crops(train_samples, patch, network.settings.seed, self.device, share=ranks.share)
+        dtype = getattr(torch, training.voxel_dtype)
+        self.crops = Crops(train_samples, patch, network.settings.seed, self.device, share=ranks.share, dtype=dtype)
         per_epoch = len(train_samples) / training.batch
         self.budget = training.iterations or math.ceil((training.epochs or 0) * per_epoch)
         self.interval = max(1, round(training.validate_every * per_epoch))
