@@ -1,4 +1,4 @@
-"""Environment variables: settings of the machine, which are not in params.yaml. They change results by rounding only."""
+"""Environment variables: settings of the machine, not in params.yaml; they change results by rounding only."""
 
 from typing import NamedTuple
 

@@ -218,9 +218,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     if options.gpus_per_run is not None:
         os.environ[RANKS] = str(options.gpus_per_run)  # of the train stage, here and in every worker
     if len(options.gpus) % ranks():
-        raise SparseSSPError(
-            f"--gpus: {len(options.gpus)} GPUs are not divisible into groups of {ranks()} for each run"
-        )
+        raise SparseSSPError(f"--gpus = {','.join(options.gpus)}: not divisible into groups of {ranks()} GPUs per run")
     if options.workers is None:
         options.workers = max(1, (len(options.gpus) or cores()) // ranks())
     if options.workers < 1:
