@@ -251,15 +251,14 @@ def training(size: Size, machine: Machine) -> list[Row]:
             _validate(network, samples, window)
 
         runs = ((ours, _our_step), (theirs, _straightforward_step))
-        shares = alternate(
-            *(partial(_not_steps, run, step, settings, size, steps) for run, step in runs), size.turns[0]
-        )
+        measured = (partial(_not_steps, run, step, settings, size, steps) for run, step in runs)
+        shares = alternate(*measured, size.turns[0])
     title = f"not steps, training of {steps} steps, tgnet 3to2d"
     return [Row(title, "% of training", 100 * shares.ours, 100 * shares.straightforward, shares.ratio, None)]
 
 
 def _not_steps(run: Callable[[], None], step: Callable, settings: NetworkSettings, size: Size, steps: int) -> float:
-    """Return the fraction of a training that remains if its steps take as long as steps alone."""
+    """Return the fraction of a training that is left if its steps take as long as steps alone, at least 0.001."""
     whole = seconds(run)
     return max(1 - steps * _steps(step, settings, size, size.steps) / whole, 1e-3)
 

@@ -55,7 +55,11 @@ def together(tmp_path_factory):
 
 def _in_rank(number, count, store, function, *arguments):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{store}", rank=number, world_size=count)
+    backend = "gloo"
+    if torch.cuda.device_count() >= count:
+        torch.cuda.set_device(number)
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend, f"file://{store}", rank=number, world_size=count)
     try:
         return function(*arguments)
     finally:
@@ -93,6 +97,14 @@ def test_two_ranks_equal_one_within_the_stated_tolerance_for_every_method(togeth
             assert np.array_equal(weight, second[name][1][key]), (name, key)
         moved = max(np.abs(weight - initial[name][key].numpy()).max() for key, weight in expected[1].items())
         assert moved > 2 * TOLERANCE["atol"], name  # else the comparison would say nothing
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_two_gpus_equal_one_within_the_stated_tolerance(together, tmp_path):
+    """The other tests use GPUs, too, where there are two; this one is selected by its marker."""
+    first, _ = together(2, trained, tmp_path / "two")
+    assert_close(first, trained(tmp_path / "one"))
 
 
 def interrupted(folder, last):
