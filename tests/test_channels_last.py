@@ -214,7 +214,7 @@ def test_the_ways_of_a_mixture_are_measured_once_for_each_shape_and_compute_the_
         repmode.fastest.chosen[key] = name
         for got, expected in zip(mixed(mixture, x), first, strict=True):
             same(got, expected)
-    mixed(mixture, torch.randn(3, 4, 12, 12, 12, dtype=torch.float64))
+    mixed(mixture, torch.randn(3, 4, 20, 20, 20, dtype=torch.float64))
     assert len(ways) == 5  # where images outweigh kernels, expert by expert is not tried
 
 
