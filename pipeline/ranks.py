@@ -18,7 +18,7 @@ _KEPT = 2**16  # bytes of the last messages, in which the error is found
 _ERROR = re.compile(r"(?:^|[\r\n])error: ([^\r\n]+)")
 
 
-def ranks() -> int:
+def wanted_ranks() -> int:
     """Return the number of processes of a training, named by SPARSESSP_RANKS; the default is 1.
 
     Raises:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_recovery import TRAININGS, forget_trainings, ran
 
 from pipeline.paths import DURATIONS
-from pipeline.ranks import RANKS, launch, ranks
+from pipeline.ranks import RANKS, launch, wanted_ranks
 from pipeline.run_plan.__main__ import _options
 from pipeline.run_plan.cluster import Cluster, array_script, environment
 from pipeline.run_plan.engine import local
@@ -65,7 +65,7 @@ def test_the_option_reaches_the_workers_and_their_shares_of_threads_and_gpus(mon
 def test_a_number_of_processes_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv(RANKS, text)
     with pytest.raises(SparseSSPError, match=f"{RANKS} = '{text}'; allowed: numbers from 1"):
-        ranks()
+        wanted_ranks()
 
 
 def test_one_gpu_for_several_processes_is_refused(monkeypatch):

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 from pipeline.commands import command
 from pipeline.paths import LOCKS, REPORTS
 from pipeline.plan.params import Params, read_params
-from pipeline.ranks import RANKS, ranks
+from pipeline.ranks import RANKS, wanted_ranks
 from pipeline.run_plan.jobs import BIN, Job, Outcome, log
 from pipeline.run_plan.progress import Progress, duration
 from pipeline.run_plan.recording import Pipeline
@@ -217,10 +217,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("--gpus is for this machine; with --provider, the scheduler assigns GPUs")
     if options.gpus_per_run is not None:
         os.environ[RANKS] = str(options.gpus_per_run)  # of the train stage, here and in every worker
-    if len(options.gpus) % ranks():
-        raise SparseSSPError(f"--gpus = {','.join(options.gpus)}: not divisible into groups of {ranks()} GPUs per run")
+    if len(options.gpus) % wanted_ranks():
+        raise SparseSSPError(
+            f"--gpus = {','.join(options.gpus)}: not divisible into groups of {wanted_ranks()} GPUs per run"
+        )
     if options.workers is None:
-        options.workers = max(1, (len(options.gpus) or cores()) // ranks())
+        options.workers = max(1, (len(options.gpus) or cores()) // wanted_ranks())
     if options.workers < 1:
         raise SparseSSPError(f"--workers = {options.workers}; allowed: 1 or more")
     return options

@@ -11,7 +11,7 @@ from parsl.launchers import SimpleLauncher
 from parsl.providers.base import ExecutionProvider
 from pydantic import Field
 
-from pipeline.ranks import RANKS, ranks
+from pipeline.ranks import RANKS, wanted_ranks
 from pipeline.run_plan.jobs import BIN, LOGS, Job
 from pipeline.sources import ROOT
 from sparsessp.config import Settings
@@ -62,8 +62,8 @@ def read_cluster(path: Path) -> Cluster:
 
 def environment(threads: int) -> str:
     """Return the shell commands before a worker starts, whose trainings share its threads among their processes."""
-    variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), max(1, threads // ranks()))
-    variables |= {RANKS: ranks()} if ranks() > 1 else {}
+    variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), max(1, threads // wanted_ranks()))
+    variables |= {RANKS: wanted_ranks()} if wanted_ranks() > 1 else {}
     return "\n".join(
         [
             f"cd {shlex.quote(str(ROOT))}",
@@ -93,7 +93,7 @@ def provider(cluster: Cluster, workers: int) -> ExecutionProvider:
             "account": cluster.account,
             "mem_per_node": cluster.memory,
             "cores_per_node": cluster.cores,
-            "gpus_per_node": cluster.gpus * ranks() or None,
+            "gpus_per_node": cluster.gpus * wanted_ranks() or None,
             "exclusive": False,
         }
     try:
@@ -130,7 +130,7 @@ def array_script(cluster: Cluster, jobs: Sequence[Job]) -> str:
         "partition": cluster.partition,
         "account": cluster.account,
         "mem": cluster.memory and f"{cluster.memory}G",
-        "gpus-per-node": cluster.gpus * ranks() or None,
+        "gpus-per-node": cluster.gpus * wanted_ranks() or None,
     }
     stages = [" ".join(stage.name for stage in job.stages) for job in jobs]
     return "\n".join(

@@ -23,7 +23,7 @@ from parsl.providers import LocalProvider
 from parsl.providers.base import ExecutionProvider
 
 from pipeline.paths import LOCKS
-from pipeline.ranks import ranks
+from pipeline.ranks import wanted_ranks
 from pipeline.run_plan.cluster import Cluster, environment, provider
 from pipeline.run_plan.jobs import LOGS
 from pipeline.run_plan.pool import GPUS, HEAD, LOST, SLOTS
@@ -68,7 +68,7 @@ def local(workers: int, gpus: Sequence[str] = ()) -> Config:
     """
     setup = [environment(threads=1), f"export {HEAD}={os.getpid()}"]
     if gpus:
-        groups = [",".join(gpus[first : first + ranks()]) for first in range(0, len(gpus), ranks())]
+        groups = [",".join(gpus[first : first + wanted_ranks()]) for first in range(0, len(gpus), wanted_ranks())]
         setup.append(f"export {GPUS}={':'.join(groups)} {SLOTS}={shlex.quote(str(LOCKS / 'gpus'))}")
     made = LocalProvider(
         init_blocks=workers, min_blocks=0, max_blocks=workers, worker_init="\n".join(setup), launcher=_Cleaning()

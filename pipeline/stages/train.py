@@ -22,8 +22,7 @@ import torch
 from pydantic import Field
 
 from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, scratch, views
-from pipeline.ranks import launch
-from pipeline.ranks import ranks as wanted_ranks
+from pipeline.ranks import launch, wanted_ranks
 from pipeline.running import main
 from pipeline.sources import BACKBONES_FOLDER, METHODS_FOLDER, ROOT, sources
 from sparsessp import __version__
