@@ -74,6 +74,7 @@ def test_one_gpu_for_several_processes_is_refused(monkeypatch):
         launch("pipeline.stages.train", [], 2)
 
 
+@pytest.mark.slow
 def test_the_error_of_a_process_is_that_of_the_stage(monkeypatch, capfd):
     monkeypatch.chdir(ROOT)
     with pytest.raises(SparseSSPError, match="^arguments: key 'method' is missing"):

@@ -72,13 +72,12 @@ def joined() -> Iterator[None]:
 @contextmanager
 def held_by_first(resource: AbstractContextManager) -> Iterator[None]:
     """Hold a resource, such as a lock, in the first rank; no rank enters the block before."""
-    if not is_first():
-        dist.barrier()
-        yield
-        return
-    with resource:
-        if count() > 1:
-            dist.barrier()
+    if is_first():
+        with resource:
+            _wait()
+            yield
+    else:
+        _wait()
         yield
 
 
@@ -111,6 +110,12 @@ def may_retry(error: torch.OutOfMemoryError) -> bool:
     return count() == 1 or isinstance(error, SharedOutOfMemoryError)
 
 
+def _wait() -> None:
+    """Wait until every rank is here."""
+    if count() > 1:
+        _any(False)
+
+
 def _any(flag: bool) -> bool:
     """Return whether the flag is true in any rank. It is on the CPU, so no rank waits for its GPU."""
     found = torch.tensor(float(flag))
@@ -134,7 +139,8 @@ def average_gradients(weights: Iterable[Tensor], loss: Tensor, crops: int) -> Te
         return loss
     gradients = [weight.grad for weight in weights if weight.grad is not None]
     ends = torch.stack([loss, torch.ones_like(loss)])
-    flat = torch.cat([*(gradient.flatten() for gradient in gradients), ends]) * crops
+    flat = torch.cat([*(gradient.flatten() for gradient in gradients), ends])
+    flat *= crops
     dist.all_reduce(flat)
     flat /= flat[-1].clone()
     for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients] + [2]), strict=False):
