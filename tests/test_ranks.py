@@ -42,7 +42,7 @@ TASKS = (0, 3, 10)
 def together(tmp_path_factory):
     """A function that calls another one in several ranks, and returns the result of each."""
     context = multiprocessing.get_context("forkserver")  # torch is imported once
-    context.set_forkserver_preload(["sparsessp.learning.training"])
+    context.set_forkserver_preload([__name__])
 
     def call(count, function, *arguments):
         store = tmp_path_factory.mktemp("store") / "file"
