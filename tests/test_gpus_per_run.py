@@ -33,8 +33,8 @@ def test_the_chosen_width_is_never_slower_than_one_gpu_per_run(costs, gpus, wide
 def test_gpus_that_would_be_idle_shorten_the_longest_run():
     seconds = {"long": 80.0, "short": 10.0}
     assert fastest(seconds, 1, 8).width == 1
-    four = fastest(seconds, 4, 8)
-    assert four.width == 2 and four.seconds == pytest.approx(80 / DOUBLING)
+    two = fastest({"long": 80.0, "short": 70.0}, 4, 8)
+    assert two.width == 2 and two.seconds == pytest.approx(80 / DOUBLING)
     assert fastest(seconds, 16, widest=4).width == 4  # a batch of four crops has no more shares
     many = table(seconds, [1, 64], measured=2, widest=8).splitlines()
     assert "the number of GPUs" in many[2] and "the longest run, long" in many[3] and str(DOUBLING) in many[-1]

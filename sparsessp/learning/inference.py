@@ -142,6 +142,8 @@ def _blend(
     device = next(network.parameters()).device
     weights = [torch.from_numpy(gaussian(n)).float() for n in cut]
     predictors = task_predictors(network, tasks)
+    whole, slab_shape = fits(device, shape), (*shape[:2], window, shape[3])
+    total = torch.zeros(shape, device=device if whole else "cpu")
 
     # Entered around the loop, because a generator would leave the inner context at its first yield.
     with torch.inference_mode(), autocast(network.settings, device):
@@ -157,13 +159,11 @@ def _blend(
                     for (z, y, x), patch in zip(boxes, patches, strict=True):
                         sums[z, y.start - first_row : y.stop - first_row, x] += weight * patch
 
-        if fits(device, shape):
-            total = torch.zeros(shape, device=device)
+        if whole:
             add(total, grid, 0)
         else:
             # One row of windows at a time, so that each voxel leaves the GPU once per row instead of once per window.
-            total = torch.zeros(shape)
-            slab = torch.zeros(*shape[:2], window, shape[3], device=sums_device(device, (*shape[:2], window, shape[3])))
+            slab = torch.zeros(slab_shape, device=sums_device(device, slab_shape))
             for row in grid[1]:
                 add(slab.zero_(), (grid[0], [row], grid[2]), row)
                 total[:, :, row : row + window] += slab.cpu()
