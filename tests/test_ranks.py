@@ -40,26 +40,27 @@ TASKS = (0, 3, 10)
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
-    """A function that calls another one in several ranks, and returns the result of each."""
-    context = multiprocessing.get_context("forkserver")  # torch is imported once
-    context.set_forkserver_preload([__name__])
+    """A function that calls another one in two ranks, and returns the result of each."""
+    context = multiprocessing.get_context("forkserver")
+    # Imported once for both ranks; the first optimiser would import torch._dynamo.
+    context.set_forkserver_preload([__name__, "torch._dynamo"])
+    with ProcessPoolExecutor(2, context) as pool:
 
-    def call(count, function, *arguments):
-        store = tmp_path_factory.mktemp("store") / "file"
-        with ProcessPoolExecutor(count, context) as pool:
-            calls = [pool.submit(_in_rank, number, count, store, function, *arguments) for number in range(count)]
+        def call(function, *arguments):
+            store = tmp_path_factory.mktemp("store") / "file"
+            calls = [pool.submit(_in_rank, number, store, function, *arguments) for number in range(2)]
             return [call.result(timeout=120) for call in calls]
 
-    return call
+        yield call
 
 
-def _in_rank(number, count, store, function, *arguments):
+def _in_rank(number, store, function, *arguments):
     torch.set_num_threads(1)
     backend = "gloo"
-    if torch.cuda.device_count() >= count:
+    if torch.cuda.device_count() > 1:
         torch.cuda.set_device(number)
         backend = "cpu:gloo,cuda:nccl"
-    dist.init_process_group(backend, f"file://{store}", rank=number, world_size=count)
+    dist.init_process_group(backend, f"file://{store}", rank=number, world_size=2)
     try:
         return function(*arguments)
     finally:
@@ -88,7 +89,7 @@ def assert_close(found, expected):
 
 def test_two_ranks_equal_one_within_the_stated_tolerance_for_every_method(together, tmp_path):
     networks = [NETWORK.model_copy(update={"method": method}) for method in METHODS]
-    first, second = together(2, all_trained, tmp_path / "two", networks)
+    first, second = together(all_trained, tmp_path / "two", networks)
     one = all_trained(tmp_path / "one", networks)
     initial = {network.name: build(network).state_dict() for network in networks}
     for name, expected in one.items():
@@ -103,7 +104,7 @@ def test_two_ranks_equal_one_within_the_stated_tolerance_for_every_method(togeth
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
 def test_two_gpus_equal_one_within_the_stated_tolerance(together, tmp_path):
     """The other tests use GPUs, too, where there are two; this one is selected by its marker."""
-    first, _ = together(2, trained, tmp_path / "two")
+    first, _ = together(trained, tmp_path / "two")
     assert_close(first, trained(tmp_path / "one"))
 
 
@@ -120,10 +121,10 @@ def interrupted(folder, last):
 
 
 def test_a_run_resumes_with_another_number_of_ranks(together, tmp_path):
-    assert together(2, interrupted, tmp_path / "a", 1) == [1, 1]
+    assert together(interrupted, tmp_path / "a", 1) == [1, 1]
     assert interrupted(tmp_path / "a", 2) == 2
     assert checkpoints.load(tmp_path / "a" / "state.pt")["done"] == 2
-    assert_close(together(2, trained, tmp_path / "a")[0], trained(tmp_path / "b"))
+    assert_close(together(trained, tmp_path / "a")[0], trained(tmp_path / "b"))
 
 
 def run_out_of_memory_on_the_last_rank(folder):
@@ -143,7 +144,7 @@ def run_out_of_memory_on_the_last_rank(folder):
 
 
 def test_if_memory_runs_out_in_one_rank_all_repeat_the_step_with_half_as_many_crops(together, tmp_path):
-    first, second = together(2, run_out_of_memory_on_the_last_rank, tmp_path)
+    first, second = together(run_out_of_memory_on_the_last_rank, tmp_path)
     assert first[0] == second[0] == 1 and first[1] == second[1]
     samples = [make_field(task, (8, 24, 24)) for task in TASKS]
     single = _Run(build(NETWORK), TRAINING, WINDOWS, samples, samples, tmp_path / "b", "all", progress=False)
@@ -159,7 +160,7 @@ def explosion(folder):
 
 
 def test_a_loss_that_explodes_in_one_rank_stops_all_and_names_the_volumes_of_the_whole_batch(together, tmp_path):
-    first, second = together(2, explosion, tmp_path)
+    first, second = together(explosion, tmp_path)
     assert first == second and "iteration 1, on crops of" in first
     assert all(f"{STRUCTURES[task].key}_000" in first for task in TASKS)
 
@@ -170,7 +171,7 @@ def too_many(folder):
 
 
 def test_a_batch_smaller_than_the_number_of_ranks_is_refused(together, tmp_path):
-    together(2, too_many, tmp_path)
+    together(too_many, tmp_path)
 
 
 def statistics(folder):
@@ -181,7 +182,7 @@ def statistics(folder):
 
 
 def test_only_the_first_rank_writes_and_batch_norms_have_the_same_statistics_in_all(together, tmp_path):
-    (first, _), (second, _) = together(2, statistics, tmp_path)
+    (first, _), (second, _) = together(statistics, tmp_path)
     assert first and all(np.array_equal(value, second[name]) for name, value in first.items())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0"]
 
