@@ -11,9 +11,10 @@ import torch.distributed as dist
 from helpers.fields import make_field
 
 from sparsessp.config import METHODS, InferenceSettings, NetworkSettings, TrainingSettings
+from sparsessp.data.crops import Crops, Patch
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning import checkpoints, ranks
-from sparsessp.learning.training import _Run, train
+from sparsessp.learning.training import _Run, backward, optimiser, train
 from sparsessp.networks.blocks import ResidualBlock
 from sparsessp.networks.network import build
 from sparsessp.structures import STRUCTURES
@@ -30,10 +31,11 @@ NETWORK = NetworkSettings(
     repmode_kernel=3,
     backbone_divisor=16,
 )
-# A batch of three is shared out unequally. Adam turns a difference of rounding into one of the learning rate where
-# gradients vanish, so the rate limits the tolerance.
+# A batch of three is shared out unequally.
 TRAINING = TrainingSettings(iterations=4, batch=3, patch=24, learning_rate=1e-4, validate_every=1)
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+# Float sums in another order: of the gradient of a batch, relative to its norm, and of losses after some steps. Weights
+# differ more, because Adam moves a weight whose gradient is nothing but rounding as far as any other.
+GRADIENT, LOSS, WEIGHTS = 1e-5, 1e-4, 0.1
 WINDOWS = InferenceSettings(window=24, overlap=0.25)
 TASKS = (0, 3, 10)
 
@@ -74,30 +76,49 @@ def trained(folder, network=NETWORK, training=TRAINING):
     return history, {name: weight.numpy() for name, weight in model.state_dict().items()}
 
 
-def all_trained(folder, networks):
-    return {network.name: trained(folder / network.name, network) for network in networks}
-
-
-def assert_close(found, expected):
+def assert_close(found, expected, network=NETWORK):
     history, weights = found
     assert history["iteration"].tolist() == expected[0]["iteration"].tolist()
     for column in ("training_mse", "validation_mse"):
-        np.testing.assert_allclose(history[column], expected[0][column], **TOLERANCE)
-    for name, weight in expected[1].items():
-        np.testing.assert_allclose(weights[name], weight, **TOLERANCE, err_msg=name)
+        np.testing.assert_allclose(history[column], expected[0][column], rtol=LOSS)
+    initial = {name: weight.numpy() for name, weight in build(network).state_dict().items()}
+    moved, differing = (
+        np.sqrt(sum(np.square(weight - other[name]).sum() for name, weight in expected[1].items()))
+        for other in (initial, weights)
+    )
+    assert differing < WEIGHTS * moved
 
 
-def test_two_ranks_equal_one_within_the_stated_tolerance_for_every_method(together, tmp_path):
-    networks = [NETWORK.model_copy(update={"method": method}) for method in METHODS]
-    first, second = together(all_trained, tmp_path / "two", networks)
-    one = all_trained(tmp_path / "one", networks)
-    initial = {network.name: build(network).state_dict() for network in networks}
-    for name, expected in one.items():
-        assert_close(first[name], expected)
-        for key, weight in first[name][1].items():  # the ranks never drift apart
-            assert np.array_equal(weight, second[name][1][key]), (name, key)
-        moved = max(np.abs(weight - initial[name][key].numpy()).max() for key, weight in expected[1].items())
-        assert moved > 2 * TOLERANCE["atol"], name  # else the comparison would say nothing
+@pytest.mark.parametrize("method", ("dodnet", "multinet"))
+def test_two_ranks_train_like_one_within_the_stated_tolerance(together, tmp_path, method):
+    network = NETWORK.model_copy(update={"method": method})
+    first, second = together(trained, tmp_path / "two", network)
+    assert_close(first, trained(tmp_path / "one", network), network)
+    for name, weight in first[1].items():  # the ranks never drift apart
+        assert np.array_equal(weight, second[1][name]), name
+
+
+def gradients(methods):
+    """Loss and gradients of the first batch, by method."""
+    samples = [make_field(task, (8, 24, 24)) for task in TASKS]
+    found = {}
+    for method in methods:
+        network = build(NETWORK.model_copy(update={"method": method})).train()
+        crops = Crops(samples, Patch(8, 24, "zyx"), 0, torch.device("cpu"), share=ranks.share)
+        loss = backward(network, optimiser(network, TRAINING), *crops.batch(0, 3), micro_batch=1)
+        parts = [weight.grad.flatten() for weight in network.parameters() if weight.grad is not None]
+        found[method] = float(loss), torch.cat(parts).numpy()
+    return found
+
+
+def test_two_ranks_compute_the_gradients_of_the_whole_batch_for_every_method(together):
+    methods = [method for method in METHODS if method != "multinet"]  # its networks are those of plain
+    first, second = together(gradients, methods)
+    for method, (loss, gradient) in gradients(methods).items():
+        assert first[method][0] == second[method][0] == pytest.approx(loss, rel=1e-6), method
+        assert np.array_equal(first[method][1], second[method][1]), method
+        differing = np.linalg.norm(first[method][1] - gradient)
+        assert differing < GRADIENT * np.linalg.norm(gradient), method
 
 
 @pytest.mark.gpu
