@@ -8,8 +8,8 @@ python -c "import torch; assert torch.cuda.is_available(), 'torch finds no GPU'"
 failed=0
 timeout 120 python -m pytest -q -p no:cacheprovider tests/test_fused.py tests/test_graphs.py tests/test_channels_last.py \
     tests/test_device_data.py || failed=1
-timeout 60 python -m pytest -q -p no:cacheprovider -m gpu tests/test_training.py || failed=1
+timeout 60 python -m pytest -q -p no:cacheprovider -m gpu tests/test_training.py tests/test_ranks.py || failed=1
 timeout 180 python -m benchmarks --size paper --only train-dodnet train-tgnet train-repmode train-repmode-3to2d \
     train-dodnet-2d predict-dodnet predict-tgnet predict-repmode predict-repmode-3to2d predict-dodnet-2d predict-twelve \
-    validate || failed=1
+    validate training || failed=1
 exit $failed

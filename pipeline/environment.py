@@ -1,4 +1,4 @@
-"""Environment variables: settings of the machine, which do not change results and are not in params.yaml."""
+"""Environment variables: settings of the machine, not in params.yaml; they change results by rounding only."""
 
 from typing import NamedTuple
 
@@ -14,9 +14,7 @@ VARIABLES = {
     "SPARSESSP_DEVICE": Variable(
         "Device that trains, predicts and is profiled: cpu, cuda, cuda:1, ...", "cuda if available, else cpu"
     ),
-    "SPARSESSP_VOXELS": Variable(
-        "Type of the training volumes in GPU memory, float32 or float16, which rounds the crops", "float32"
-    ),
+    "SPARSESSP_RANKS": Variable("Number of processes that train one network together, each with a GPU", "1"),
     "SPARSESSP_SCRATCH": Variable("Folder of unfinished trainings and downloads", ".scratch of the workspace"),
     "SPARSESSP_DOWNLOADS": Variable("Number of AllenCell archives downloaded at the same time", "1"),
     "SPARSESSP_ARCHIVE_BASE": Variable(

@@ -291,6 +291,10 @@ class TrainingSettings(Settings):
         description="Crops per forward and backward pass; auto: as many as fit in GPU memory",
     )
     checkpointing: bool = Field(default=False, description="Activation checkpointing: less memory, more time")
+    voxel_dtype: Literal["float32", "float16"] = Field(
+        default="float32",
+        description="Data type of the training volumes on a GPU; float16 halves their memory and rounds every crop",
+    )
     compile: bool = Field(default=False, description="Compilation with torch.compile where a compiler is installed")
     patch: Positive = Field(default=128, description="Rows and columns of a crop")
     learning_rate: float = Field(default=1.0e-4, gt=0, description="Peak learning rate of Adam")

@@ -8,11 +8,13 @@ from helpers.precision import float64, same
 from torch import nn
 
 from sparsessp.config import METHODS, NetworkSettings
-from sparsessp.networks.blocks import Norm
-from sparsessp.networks.fused import choice, norm
+from sparsessp.networks.blocks import Norm, ResidualBlock
+from sparsessp.networks.fused import choice, fastest, norm
 from sparsessp.networks.fused.choice import FusedOperation, Path, forced
+from sparsessp.networks.fused.fastest import Fastest
 from sparsessp.networks.fused.launch import FORMATS
 from sparsessp.networks.merging import merge_experts
+from sparsessp.networks.methods import repmode
 from sparsessp.networks.methods.repmode import MixtureConv
 from sparsessp.networks.network import build
 
@@ -172,3 +174,70 @@ def test_a_norm_without_scale_and_shift_stays_plain(monkeypatch):
         torch.testing.assert_close(got, own(x).relu())
         with pytest.raises(TypeError):
             norm.norm_act(Norm(2, 4), x)
+
+
+@pytest.fixture
+def ways(monkeypatch):
+    """RepMode's choice without what it measured before, and the ways that it measures from now on."""
+    monkeypatch.setattr(repmode, "fastest", Fastest())
+    measured = []
+
+    def seconds(way, x, weights):
+        measured.append(way)
+        return real(way, x, weights)
+
+    real = fastest._seconds
+    monkeypatch.setattr(fastest, "_seconds", seconds)
+    return measured
+
+
+def mixed(mixture, x, tasks=(0, 2, 2)):
+    """Output of a mixture on the path of a GPU, and the gradients of input and experts."""
+    x = x.detach().clone().requires_grad_()
+    with forced(Path.CHANNELS_LAST):
+        y = mixture(x, (torch.eye(4, dtype=x.dtype)[list(tasks)], torch.arange(len(tasks))))
+    return [y.detach(), *torch.autograd.grad((y * y).sum(), [x, *mixture.parameters()])]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "size"), ((3, 1, 2), (5, 2, 3)))
+def test_the_ways_of_a_mixture_are_measured_once_for_each_shape_and_compute_the_same(ways, kernel, stride, size):
+    mixture = MixtureConv(3, 4, 4, kernel, stride, tasks=4).double()
+    x = torch.randn(3, 4, size, size, size, dtype=torch.float64)
+    first = mixed(mixture, x)
+    assert len(ways) == 3
+    with forced(Path.PLAIN):
+        mixture(x, (torch.eye(4).double()[:3], torch.arange(3)))
+    mixed(mixture, x + 1)
+    assert len(ways) == 3  # known already, and a CPU's own path measures nothing
+    (key,) = repmode.fastest.chosen
+    for name in ("one by one", "grouped", "by expert"):
+        repmode.fastest.chosen[key] = name
+        for got, expected in zip(mixed(mixture, x), first, strict=True):
+            same(got, expected)
+    mixed(mixture, torch.randn(3, 4, 20, 20, 20, dtype=torch.float64))
+    assert len(ways) == 5  # where images outweigh kernels, expert by expert is not tried
+
+
+def test_the_ways_are_measured_under_activation_checkpointing_without_changing_gradients(ways):
+    outcomes = []
+    for checkpointing in (False, True):
+        repmode.fastest.chosen.clear()
+        network = float64(build(settings("repmode", "3to2d")))
+        for block in network.modules():
+            if isinstance(block, ResidualBlock):
+                block.checkpointing = checkpointing
+        outcomes.append(outcome(network.train(), Path.CHANNELS_LAST))
+    assert ways
+    for got, expected in zip(*outcomes, strict=True):
+        same(got, expected)
+
+
+def test_a_way_that_runs_out_of_memory_is_not_chosen():
+    def large(x):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    weight = torch.ones(3, requires_grad=True)
+    ways = {"large": large, "small": lambda x: x * weight}
+    chooser = Fastest()
+    assert torch.equal(chooser(ways, torch.ones(3), [weight]), torch.ones(3))
+    assert list(chooser.chosen.values()) == ["small"] and weight.grad is None

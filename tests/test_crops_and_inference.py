@@ -11,6 +11,7 @@ from sparsessp.config import METHODS, NetworkSettings
 from sparsessp.data.crops import Crops, Patch, Pool, cut, place
 from sparsessp.data.samples import Sample
 from sparsessp.data.windows import imaged_starts, window_starts
+from sparsessp.learning import inference
 from sparsessp.learning.inference import gaussian, predict
 from sparsessp.learning.window_sampling import planes_read, window_sampled
 from sparsessp.networks.network import build
@@ -102,6 +103,22 @@ class Echo(nn.Module):
     def forward(self, view, task):
         self.seen |= {float(v) for v in view.unique()}
         return view.repeat_interleave(self.settings.ratio, dim=2) + self.weight
+
+
+@pytest.mark.parametrize("rows", (16, 40))
+def test_a_result_that_does_not_fit_on_the_device_is_summed_in_slabs(monkeypatch, rows):
+    """The logic of a GPU, with an artificial limit: sums may have as many rows as a window, or none at all."""
+    view = np.random.default_rng(0).standard_normal((12, 40, 37)).astype(np.float32)
+    expected = predict(Echo(2), view, 23, 0, 16, 0.25)
+    asked = []
+
+    def fits(_device, shape):
+        asked.append(shape[2])
+        return 16 <= shape[2] < rows
+
+    monkeypatch.setattr(inference, "fits", fits)
+    np.testing.assert_allclose(predict(Echo(2), view, 23, 0, 16, 0.25), expected, rtol=1e-5, atol=1e-5)
+    assert len(asked) == 2 and asked[0] >= 40 and asked[1] == 16  # the whole volume, then a row of windows
 
 
 def test_too_little_memory_for_all_windows_halves_them(samples):

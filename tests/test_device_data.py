@@ -11,7 +11,6 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.learning.device_scores import device_scores, score_tensor
 from sparsessp.learning.inference import padded
 from sparsessp.learning.metrics import plane_errors, score, score_planes
-from sparsessp.support.device import voxel_type
 
 CPU = torch.device("cpu")
 
@@ -47,13 +46,14 @@ def test_an_error_of_a_batch_that_is_read_ahead_appears_at_its_step():
         ahead(2, 1)
 
 
-def test_the_type_of_voxels_in_gpu_memory_is_a_setting(monkeypatch):
-    assert voxel_type() == torch.float32
-    monkeypatch.setenv("SPARSESSP_VOXELS", "float16")
-    assert voxel_type() == torch.float16
-    monkeypatch.setenv("SPARSESSP_VOXELS", "int8")
-    with pytest.raises(SparseSSPError, match="SPARSESSP_VOXELS = 'int8'.*float32, float16"):
-        voxel_type()
+@pytest.mark.parametrize("other", ({}, {"keep": True}, {"ahead": 2}))
+def test_float16_volumes_round_the_crops_wherever_they_are_cut(samples, other):
+    patch = Patch(16, 24, "zyx")
+    plain = Crops(samples, patch, 7, CPU).batch(0, 2)
+    rounded = Crops(samples, patch, 7, CPU, dtype=torch.float16, **other).batch(0, 2)
+    for got, expected in zip(rounded[:2], plain[:2], strict=True):
+        assert got.dtype == torch.float32 and torch.equal(got, expected.half().float())
+        assert not torch.equal(got, expected)
 
 
 def test_a_padded_tensor_equals_a_padded_array():

@@ -11,8 +11,9 @@ Examples:
   python -m pipeline.run_plan                 a worker for each core
   python -m pipeline.run_plan --workers 1     plain `dvc repro`, one stage after another
   python -m pipeline.run_plan --gpus 0,1 --workers 4                  two workers on each of two GPUs
+  python -m pipeline.run_plan --gpus 0,1,2,3 --gpus-per-run 2         two workers, each with two GPUs for one training
   python -m pipeline.run_plan --provider cluster.yaml --workers 16    at most 16 jobs of a cluster at a time
-  python -m pipeline.run_plan --simulate 1,8,64,512                   how long the plan takes on so many workers
+  python -m pipeline.run_plan --simulate 1,8,64,512                   how long the plan takes on so many GPUs
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from pipeline import states
 from pipeline.commands import command
 from pipeline.paths import LOCKS, REPORTS
 from pipeline.plan.params import Params, read_params
+from pipeline.ranks import RANKS, wanted_ranks
 from pipeline.run_plan.jobs import BIN, Job, Outcome, log
 from pipeline.run_plan.progress import Progress, duration
 from pipeline.run_plan.recording import Pipeline
@@ -181,6 +183,13 @@ def _counts(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def _count(text: str) -> int:
+    """Parse a number from 1."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: numbers from 1")
+    return int(text)
+
+
 def _gpus(text: str) -> tuple[str, ...]:
     """Parse numbers of GPUs that are separated by commas."""
     parts = tuple(text.split(","))
@@ -191,18 +200,30 @@ def _gpus(text: str) -> tuple[str, ...]:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = command("run_plan", __doc__)
-    parser.add_argument("--workers", type=int, help="experiments at a time (default: one for each core, or GPU)")
+    parser.add_argument("--workers", type=int, help="experiments at a time (default: as many as cores, or GPUs, allow)")
     parser.add_argument("--gpus", type=_gpus, default=(), help="GPUs to use, such as 0,1; workers are spread over them")
+    parser.add_argument(
+        "--gpus-per-run",
+        type=_count,
+        metavar="N",
+        help=f"processes that share each training, with a GPU each, or a core (default: {RANKS}, or 1)",
+    )
     parser.add_argument("--provider", type=Path, metavar="FILE", help="YAML file of a cluster (docs/cluster.md)")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="print the order of jobs and the script of a worker")
     instead.add_argument("--print-script", action="store_true", help="print one sbatch array that runs all jobs")
-    instead.add_argument("--simulate", type=_counts, metavar="N,N", help="print how long N workers would take")
+    instead.add_argument("--simulate", type=_counts, metavar="N,N", help="print how long N GPUs would take")
     options = parser.parse_args(arguments)
     if options.gpus and options.provider:
         parser.error("--gpus is for this machine; with --provider, the scheduler assigns GPUs")
+    if options.gpus_per_run is not None:
+        os.environ[RANKS] = str(options.gpus_per_run)  # of the train stage, here and in every worker
+    if len(options.gpus) % wanted_ranks():
+        raise SparseSSPError(
+            f"--gpus = {','.join(options.gpus)}: not divisible into groups of {wanted_ranks()} GPUs per run"
+        )
     if options.workers is None:
-        options.workers = len(options.gpus) or cores()
+        options.workers = max(1, (len(options.gpus) or cores()) // wanted_ranks())
     if options.workers < 1:
         raise SparseSSPError(f"--workers = {options.workers}; allowed: 1 or more")
     return options

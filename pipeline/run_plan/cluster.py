@@ -11,6 +11,7 @@ from parsl.launchers import SimpleLauncher
 from parsl.providers.base import ExecutionProvider
 from pydantic import Field
 
+from pipeline.ranks import RANKS, wanted_ranks
 from pipeline.run_plan.jobs import BIN, LOGS, Job
 from pipeline.sources import ROOT
 from sparsessp.config import Settings
@@ -40,7 +41,7 @@ class Cluster(Settings):
     )
     memory: int | None = Field(default=None, ge=1, description="Memory of a worker in GB (slurm)")
     cores: int = Field(default=4, ge=1, description="CPU cores of a worker, and its number of threads")
-    gpus: int = Field(default=0, ge=0, le=1, description="GPUs of a worker (slurm)")
+    gpus: int = Field(default=0, ge=0, le=1, description="GPUs of a worker (slurm), times --gpus-per-run")
     setup: str = Field(default="", description="Shell lines before a worker starts, such as module load")
     options: dict[str, Any] = Field(default_factory=dict, description="Further arguments of Parsl's provider")
 
@@ -60,13 +61,14 @@ def read_cluster(path: Path) -> Cluster:
 
 
 def environment(threads: int) -> str:
-    """Return the shell commands before a worker starts."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    """Return the shell commands before a worker starts, whose trainings share its threads among their processes."""
+    variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), max(1, threads // wanted_ranks()))
+    variables |= {RANKS: wanted_ranks()} if wanted_ranks() > 1 else {}
     return "\n".join(
         [
             f"cd {shlex.quote(str(ROOT))}",
             f'export PATH={shlex.quote(str(BIN))}:"$PATH" PYTHONPATH={shlex.quote(str(ROOT))}',
-            *(f"export {name}={threads}" for name in names),
+            *(f"export {name}={value}" for name, value in variables.items()),
             "export TQDM_MININTERVAL=2",
         ]
     )
@@ -91,7 +93,7 @@ def provider(cluster: Cluster, workers: int) -> ExecutionProvider:
             "account": cluster.account,
             "mem_per_node": cluster.memory,
             "cores_per_node": cluster.cores,
-            "gpus_per_node": cluster.gpus or None,
+            "gpus_per_node": cluster.gpus * wanted_ranks() or None,
             "exclusive": False,
         }
     try:
@@ -129,7 +131,7 @@ def array_script(cluster: Cluster, jobs: Sequence[Job]) -> str:
         "partition": cluster.partition,
         "account": cluster.account,
         "mem": cluster.memory and f"{cluster.memory}G",
-        "gpus-per-node": cluster.gpus or None,
+        "gpus-per-node": cluster.gpus * wanted_ranks() or None,
     }
     stages = [" ".join(stage.name for stage in job.stages) for job in jobs]
     return "\n".join(

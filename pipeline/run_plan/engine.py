@@ -25,6 +25,7 @@ from parsl.providers.base import ExecutionProvider
 
 from pipeline import states
 from pipeline.paths import LOCKS
+from pipeline.ranks import wanted_ranks
 from pipeline.run_plan.cluster import Cluster, environment, provider
 from pipeline.run_plan.jobs import LOGS, Job
 from pipeline.run_plan.pool import GPUS, HEAD, LOST, SLOTS
@@ -98,11 +99,12 @@ def local(workers: int, gpus: Sequence[str] = ()) -> Config:
 
     Args:
         workers: Number of workers.
-        gpus: GPUs that they share; all of the machine's if empty.
+        gpus: GPUs that they share, in groups for one training each; all of the machine's if empty.
     """
     setup = [environment(threads=1), f"export {HEAD}={os.getpid()}"]
     if gpus:
-        setup.append(f"export {GPUS}={shlex.quote(','.join(gpus))} {SLOTS}={shlex.quote(str(LOCKS / 'gpus'))}")
+        groups = [",".join(gpus[first : first + wanted_ranks()]) for first in range(0, len(gpus), wanted_ranks())]
+        setup.append(f"export {GPUS}={':'.join(groups)} {SLOTS}={shlex.quote(str(LOCKS / 'gpus'))}")
     made = LocalProvider(
         init_blocks=workers, min_blocks=0, max_blocks=workers, worker_init="\n".join(setup), launcher=_Cleaning()
     )

@@ -24,7 +24,7 @@ import psutil
 
 # Environment variables from the runner:
 HEAD = "RUN_PLAN_HEAD"  # its process, if it is on this machine
-GPUS = "RUN_PLAN_GPUS"  # GPUs to share, separated by commas
+GPUS = "RUN_PLAN_GPUS"  # groups of GPUs to share, such as 0,1:2,3
 SLOTS = "RUN_PLAN_GPU_SLOTS"  # folder of the locks that share them
 LOST = 3  # exit status after the end of the worker or the runner
 _PAUSE = 0.5  # s between two checks
@@ -49,7 +49,7 @@ def _end_with(process: psutil.Process) -> None:
 
 
 def claim_gpu(gpus: Sequence[str], folder: Path) -> str:
-    """Return the GPU that the fewest workers use; it counts as used until this process ends."""
+    """Return the GPU, or group of GPUs, that the fewest workers use; it counts as used until this process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in itertools.count():
         slot = (folder / str(number)).open("a")
@@ -80,7 +80,7 @@ def _watch() -> None:
 if __name__ == "__main__":
     _watch()
     if GPUS in os.environ:
-        os.environ["CUDA_VISIBLE_DEVICES"] = claim_gpu(os.environ[GPUS].split(","), Path(os.environ[SLOTS]))
+        os.environ["CUDA_VISIBLE_DEVICES"] = claim_gpu(os.environ[GPUS].split(":"), Path(os.environ[SLOTS]))
     script = shutil.which("process_worker_pool.py")
     if script is None:
         sys.exit("process_worker_pool.py, a script of Parsl, is not on PATH")

@@ -39,8 +39,8 @@ def print_script(params: Params, chains: Mapping[str, Sequence[str]], cluster: C
     return array_script(cluster or Cluster(), jobs)
 
 
-def simulation(params: Params, workers: Sequence[int]) -> str:
-    """Return how long all trainings of the plan take.
+def simulation(params: Params, gpus: Sequence[int]) -> str:
+    """Return how long all trainings of the plan take on each of these numbers of GPUs.
 
     Raises:
         SparseSSPError: No training has been measured.
@@ -51,4 +51,4 @@ def simulation(params: Params, workers: Sequence[int]) -> str:
             "artifacts/durations has no duration of a run of this plan; run one training first, such as "
             f"`dvc repro train@{next(iter(params.experiments))}`"
         )
-    return table(seconds, workers, measured)
+    return table(seconds, gpus, measured, widest=params.scale.training.batch)

@@ -5,7 +5,8 @@ Example:
       --groups 8 --embedding 128 --patch 32 --learning_rate 0.002 --epochs 6 --window 64
 
 If it is killed, run it again with the same arguments, code and data: it resumes from its last validation.
-SPARSESSP_DEVICE sets the device, SPARSESSP_SCRATCH the folder of unfinished trainings (.scratch).
+SPARSESSP_DEVICE sets the device, SPARSESSP_SCRATCH the folder of unfinished trainings (.scratch), SPARSESSP_RANKS the
+number of processes that train together, each with a GPU.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from pydantic import Field
 
 from pipeline import states
 from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, views
+from pipeline.ranks import launch, wanted_ranks
 from pipeline.running import main
 from pipeline.sources import BACKBONES_FOLDER, METHODS_FOLDER, ROOT, sources
 from sparsessp import __version__
@@ -30,6 +32,7 @@ from sparsessp.costs.counted import describe
 from sparsessp.data.samples import Sample, load_samples, tasks_of, write_table
 from sparsessp.data.voxels import voxel_um
 from sparsessp.errors import SparseSSPError
+from sparsessp.learning import ranks
 from sparsessp.learning.checkpoints import save_model
 from sparsessp.learning.training import Trained, train
 from sparsessp.schema import HISTORY_FILE, MANIFEST, MODEL_FILE, NETWORK_FILE, VIEWS
@@ -37,7 +40,7 @@ from sparsessp.structures import STRUCTURES
 from sparsessp.support.command_line import parser, settings
 from sparsessp.support.device import default_device, facts
 from sparsessp.support.files import write_text
-from sparsessp.support.processes import exclusive_folder
+from sparsessp.support.processes import end_with_parent, exclusive_folder
 
 
 class Watched(Settings):
@@ -75,7 +78,21 @@ def _notes(training: TrainingSettings, inference: InferenceSettings, samples: Se
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Train, then write the model, its history, a description of its network, and its duration and hardware."""
+    """Train, then write the model, its history, a description of its network, and its duration and hardware.
+
+    Several processes train together if SPARSESSP_RANKS says so, or if torchrun started this one.
+    """
+    if ranks.started():
+        end_with_parent()
+        with ranks.joined():
+            _run(arguments)
+    elif (count := wanted_ranks()) > 1:
+        launch("pipeline.stages.train", arguments, count)
+    else:
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
     models = (NetworkSettings, TrainingSettings, InferenceSettings, Watched)
     options = parser("pipeline.stages.train", __doc__, *models).parse_args(arguments)
     network, training, inference = (settings(model, options) for model in models[:3])
@@ -90,17 +107,19 @@ def run(arguments: Sequence[str]) -> None:
     samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
     notes = _notes(training, inference, samples[0])
     folder = state_folder(network, training, inference)
-    if notice := states.unused([other for other in states.folders(network.name) if other != folder]):
+    notice = states.unused([other for other in states.folders(network.name) if other != folder])
+    if notice and ranks.is_first():
         print(notice, file=sys.stderr)
-    with exclusive_folder(folder):
+    with ranks.held_by_first(exclusive_folder(folder)):
         trained = train(network, training, inference, *samples, folder)
-        _write(trained, network, inference, notes)
-        shutil.rmtree(folder)
+        if ranks.is_first():
+            _write(trained, network, inference, notes)
+            shutil.rmtree(folder)
 
 
 def _write(trained: Trained, network: NetworkSettings, inference: InferenceSettings, notes: dict[str, Any]) -> None:
     finished = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    duration = {"seconds": round(trained.seconds, 3), "finished": finished, **facts(network)}
+    duration = {"seconds": round(trained.seconds, 3), "finished": finished, "ranks": ranks.count(), **facts(network)}
     out = RUNS / network.name
     write_table(out / HISTORY_FILE, trained.history)
     write_text(out / NETWORK_FILE, json.dumps(describe(network, inference.window), indent=1) + "\n")

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from sparsessp.data.samples import Sample
 from sparsessp.data.windows import imaged_starts
-from sparsessp.support.device import voxel_type
 
 T = TypeVar("T")
 
@@ -162,6 +161,8 @@ class Crops:
         device: Device of the batches.
         keep: Whether volumes are kept on the device; None: on a GPU, if they fit.
         ahead: Batches that are read in advance; None: two on a GPU.
+        share: Function from the size of a batch to the part of it that is cut here; None: all of it.
+        dtype: Type of the volumes on the device, to which crops are rounded wherever they are cut.
     """
 
     def __init__(
@@ -172,14 +173,17 @@ class Crops:
         device: torch.device,
         keep: bool | None = None,
         ahead: int | None = None,
+        share: Callable[[int], slice] | None = None,
+        dtype: torch.dtype = torch.float32,
     ):
+        self.share = share or (lambda size: slice(size))
+        self.dtype = dtype
         self.samples, self.patch, self.seed, self.device = samples, patch, seed, device
         ratio = samples[0].ratio
         self.view_size = (patch.depth // ratio, patch.rows, patch.rows)
         self.target_size = (patch.depth, patch.rows, patch.rows)
         self.pools: tuple[Pool, Pool] | None = None
         views, targets = ([getattr(s, name) for s in samples] for name in ("view_dHW", "target_DHW"))
-        dtype = voxel_type() if device.type == "cuda" else torch.float32
         if keep is None:
             needed = dtype.itemsize * sum(prod(stack.shape) for stack in (*views, *targets))
             keep = device.type == "cuda" and needed <= torch.cuda.mem_get_info(device)[0] / 2
@@ -200,7 +204,7 @@ class Crops:
             yield int(_order(self.seed, epoch, len(self.samples))[position]), epoch, position
 
     def batch(self, step: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Make the batch of one optimiser step.
+        """Make the batch of one optimiser step, or the share of it.
 
         Args:
             step: Steps done before this one.
@@ -215,6 +219,7 @@ class Crops:
             view, target = self.reader(step, size)
             parts = (view, target, self._pinned(torch.tensor(tasks)))
             view, target, task_B = (part.to(self.device, non_blocking=True) for part in parts)
+            view, target = view.float(), target.float()
         else:
             rows = [
                 (i, t, *p.view, *p.target, *p.flips) for i, t, p in zip(draw.chosen, tasks, draw.places, strict=True)
@@ -227,7 +232,7 @@ class Crops:
 
     def _places(self, step: int, size: int) -> Draw:
         chosen, places = [], []
-        for number, epoch, position in self._draw(step, size):
+        for number, epoch, position in list(self._draw(step, size))[self.share(size)]:
             chosen.append(number)
             rng = np.random.default_rng([self.seed, epoch, position])
             places.append(place(self.samples[number], self.patch, rng))
@@ -239,7 +244,7 @@ class Crops:
         samples, flips = [self.samples[i] for i in draw.chosen], [p.flips for p in draw.places]
         view = _cut_all([s.view_dHW for s in samples], [p.view for p in draw.places], self.view_size, flips)
         target = _cut_all([s.target_DHW for s in samples], [p.target for p in draw.places], self.target_size, flips)
-        return self._pinned(view), self._pinned(target)
+        return self._pinned(view.to(self.dtype)), self._pinned(target.to(self.dtype))
 
     def _pinned(self, part: Tensor) -> Tensor:
         """Copy to page-locked memory, from which a GPU reads without making this thread wait."""

@@ -13,7 +13,17 @@ import torch
 from torch import Tensor
 
 from sparsessp.data.windows import imaged_starts, window_starts
-from sparsessp.learning.inference import VOXELS_AT_ONCE, Predictor, batches, forward, gaussian, padded, task_predictors
+from sparsessp.learning.inference import (
+    VOXELS_AT_ONCE,
+    Predictor,
+    batches,
+    forward,
+    gaussian,
+    padded,
+    summed,
+    sums_device,
+    task_predictors,
+)
 from sparsessp.networks.network import MultiNetwork, Network
 from sparsessp.support.device import autocast
 
@@ -87,7 +97,7 @@ def _grid(
 
 
 class _Blender:
-    """Sum of the weighted windows that cover the rows in progress."""
+    """Sum of the weighted windows that cover the rows in progress, on a GPU if it fits."""
 
     def __init__(
         self,
@@ -102,22 +112,24 @@ class _Blender:
         self.network, self.view, self.grid = network, view, grid
         self.predictors = [_turned(predictor) for predictor in predictors] if tta else predictors
         self.cut = (network.settings.depth, window, window)
-        self.weights = [torch.from_numpy(gaussian(n)).float() for n in self.cut]
-        self.total = torch.zeros(outputs, grid[0][-1] + self.cut[0], window, grid[2][-1] + window)
-        self.row_weight = torch.zeros(window)
         self.device = next(network.parameters()).device
+        shape = (outputs, grid[0][-1] + self.cut[0], window, grid[2][-1] + window)
+        self.place = sums_device(self.device, shape)
+        self.weights = [torch.from_numpy(gaussian(n)).float() for n in self.cut]
+        self.total = torch.zeros(shape, device=self.place)
+        self.row_weight = torch.zeros(window)
 
     def add_row(self, row: int, finished: Callable[[int], object]) -> None:
         """Predict the windows that start at this row; `total` starts at this row, too."""
         depth, window, _ = self.cut
-        weight = self.weights[0][:, None, None] * self.weights[1][:, None] * self.weights[2]
+        weight = (self.weights[0][:, None, None] * self.weights[1][:, None] * self.weights[2]).to(self.place)
         r = self.network.settings.ratio
         # Not a generator: one that entered these contexts would leave them entered between its yields.
         with torch.inference_mode(), autocast(self.network.settings, self.device):
             places = list(product(self.grid[0], self.grid[2]))
             for chosen in batches(places, max(1, VOXELS_AT_ONCE[self.device.type] // weight.numel())):
                 views = [self.view[z // r : (z + depth) // r, row : row + window, x : x + window] for z, x in chosen]
-                results = forward(self.predictors, torch.stack(views).to(self.device))
+                results = forward(self.predictors, torch.stack(views).to(self.device), self.place)
                 for sums, patches in zip(self.total, results, strict=True):
                     for (z, x), patch in zip(chosen, patches, strict=True):
                         sums[z : z + depth, :, x : x + window] += weight * patch
@@ -129,21 +141,13 @@ class _Blender:
         count = following - row
         result = self.total[:, :, :count].clone()
         for axis, places, weight in ((1, self.grid[0], self.weights[0]), (3, self.grid[2], self.weights[2])):
-            result /= _summed(places, weight).reshape(-1, *[1] * (3 - axis))
-        result /= self.row_weight[:count, None]
+            result /= summed(places, weight).to(self.place).reshape(-1, *[1] * (3 - axis))
+        result /= self.row_weight[:count, None].to(self.place)
         for sums in (self.total.movedim(2, 0), self.row_weight):
             kept = len(sums) - count
             sums[:kept] = sums[count:].clone()
             sums[kept:] = 0
-        return result.numpy()
-
-
-def _summed(places: Sequence[int], weight_N: Tensor) -> Tensor:
-    """Return the sum of the weights of one axis."""
-    result = torch.zeros(places[-1] + len(weight_N))
-    for first in places:
-        result[first : first + len(weight_N)] += weight_N
-    return result
+        return result.cpu().numpy()
 
 
 def _turned(predictor: Predictor) -> Predictor:

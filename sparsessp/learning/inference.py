@@ -67,8 +67,8 @@ def predict_tensor(
         overlap: Overlap of neighbouring windows, as a fraction of a window.
 
     Returns:
-        (D, H, W) float32, z-scored like the targets; (T, D, H, W) for several tasks. On the network's device, unless
-        it would take more than half of the free memory there.
+        (D, H, W) float32, z-scored like the targets; (T, D, H, W) for several tasks. On the network's device, or on the
+        CPU if it would take more than half of the free memory there.
     """
     settings = network.settings
     r, depth = settings.ratio, settings.depth
@@ -140,33 +140,55 @@ def _blend(
     cut = (network.settings.depth, window, window)
     shape = (len(tasks), *(places[-1] + n for places, n in zip(grid, cut, strict=True)))
     device = next(network.parameters()).device
-    place = sums_device(device, shape)
-    weights = [torch.from_numpy(gaussian(n)).float().to(place) for n in cut]
-    weight = weights[0][:, None, None] * weights[1][:, None] * weights[2]
-    total = torch.zeros(shape, device=place)
+    weights = [torch.from_numpy(gaussian(n)).float() for n in cut]
     predictors = task_predictors(network, tasks)
+    whole, slab_shape = fits(device, shape), (*shape[:2], window, shape[3])
+    total = torch.zeros(shape, device=device if whole else "cpu")
+
     # Entered around the loop, because a generator would leave the inner context at its first yield.
     with torch.inference_mode(), autocast(network.settings, device):
-        for chosen in batches(list(product(*grid)), at_once):
-            boxes = [tuple(slice(k, k + n) for k, n in zip(place, cut, strict=True)) for place in chosen]
-            stack = torch.stack([view_at(place[0], *box[1:]) for place, box in zip(chosen, boxes, strict=True)])
-            for sums, patches in zip(total, forward(predictors, stack.to(device), place), strict=True):
-                for box, patch in zip(boxes, patches, strict=True):
-                    sums[box] += weight * patch
+
+        def add(total: Tensor, places: Sequence[Sequence[int]], first_row: int) -> None:
+            """Add the weighted windows at these places to sums that start at a row."""
+            along_z, along_y, along_x = (weight_N.to(total.device) for weight_N in weights)
+            weight = along_z[:, None, None] * along_y[:, None] * along_x
+            for chosen in batches(list(product(*places)), at_once):
+                boxes = [tuple(slice(k, k + n) for k, n in zip(place, cut, strict=True)) for place in chosen]
+                stack = torch.stack([view_at(place[0], *box[1:]) for place, box in zip(chosen, boxes, strict=True)])
+                for sums, patches in zip(total, forward(predictors, stack.to(device), total.device), strict=True):
+                    for (z, y, x), patch in zip(boxes, patches, strict=True):
+                        sums[z, y.start - first_row : y.stop - first_row, x] += weight * patch
+
+        if whole:
+            add(total, grid, 0)
+        else:
+            # One row of windows at a time, so that each voxel leaves the GPU once per row instead of once per window.
+            slab = torch.zeros(slab_shape, device=sums_device(device, slab_shape))
+            for row in grid[1]:
+                add(slab.zero_(), (grid[0], [row], grid[2]), row)
+                total[:, :, row : row + window] += slab.cpu()
     # The windows form a grid and their weight is a product over axes, so the sum of weights is a product too.
     for axis, (places, weight_N) in enumerate(zip(grid, weights, strict=True), start=1):
-        summed = torch.zeros(total.shape[axis], device=place)
-        for first in places:
-            summed[first : first + len(weight_N)] += weight_N
-        total /= summed.reshape(-1, *[1] * (3 - axis))
+        total /= summed(places, weight_N).to(total.device).reshape(-1, *[1] * (3 - axis))
     return total
 
 
+def summed(places: Sequence[int], weight_N: Tensor) -> Tensor:
+    """Return the sum of the weights of the windows along one axis."""
+    result = torch.zeros(places[-1] + len(weight_N))
+    for first in places:
+        result[first : first + len(weight_N)] += weight_N
+    return result
+
+
+def fits(device: torch.device, shape: Sequence[int]) -> bool:
+    """Return whether sums of this shape take at most half of the free memory of a GPU; on a CPU they always fit."""
+    return device.type == "cpu" or 4 * prod(shape) <= torch.cuda.mem_get_info(device)[0] / 2
+
+
 def sums_device(device: torch.device, shape: Sequence[int]) -> torch.device:
-    """Return where to sum windows to a volume of this shape: on a GPU if half of its free memory suffices."""
-    if device.type == "cuda" and 4 * prod(shape) <= torch.cuda.mem_get_info(device)[0] / 2:
-        return device
-    return torch.device("cpu")
+    """Return where to sum windows to this shape: on the device if they fit, else on the CPU."""
+    return device if fits(device, shape) else torch.device("cpu")
 
 
 def batches(places: list[tuple[int, ...]], size: int) -> Iterator[list[tuple[int, ...]]]:

@@ -26,7 +26,7 @@ from sparsessp.config import UNTRAINED, InferenceSettings, NetworkSettings, Trai
 from sparsessp.data.crops import Crops, Patch
 from sparsessp.data.samples import Sample
 from sparsessp.errors import SparseSSPError
-from sparsessp.learning import checkpoints
+from sparsessp.learning import checkpoints, ranks
 from sparsessp.learning.graphs import CHECK_EVERY, GraphedStep, read_losses
 from sparsessp.learning.validation import Validation
 from sparsessp.networks.blocks import ResidualBlock
@@ -147,24 +147,32 @@ def train_step(
 
 
 def backward(network: nn.Module, adam: Adam, view: Tensor, target: Tensor, task: Tensor, micro_batch: int) -> Tensor:
-    """Compute the loss of a batch and the gradients of all weights; arguments as in `train_step`."""
+    """Compute the loss of a batch and the gradients of all weights; arguments as in `train_step`.
+
+    With several ranks, each has a share of the batch; loss and gradients are those of the whole batch.
+    """
     adam.zero_grad(set_to_none=True)
     total = torch.zeros((), device=view.device)
-    for parts in zip(*(batch.split(micro_batch) for batch in (view, target, task)), strict=True):
-        part_view, part_target, part_task = parts
-        with autocast(network.settings, view.device):
-            prediction = network(part_view, part_task)
-        loss = F.mse_loss(prediction.float(), part_target) * (len(part_task) / len(task))
-        loss.backward()
-        total += loss.detach()
-    return total
+    with ranks.failing_together():
+        for parts in zip(*(batch.split(micro_batch) for batch in (view, target, task)), strict=True):
+            part_view, part_target, part_task = parts
+            with autocast(network.settings, view.device):
+                prediction = network(part_view, part_task)
+            loss = F.mse_loss(prediction.float(), part_target) * (len(part_task) / len(task))
+            loss.backward()
+            total += loss.detach()
+    return ranks.average_gradients(network.parameters(), total, len(task))
 
 
 def step_on(
     device: torch.device, network: nn.Module, adam: Adam, micro_batch: int, clip: float
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor | float]:
-    """Return the fastest optimiser step for a device: a function from view, target and task to the loss."""
-    if device.type == "cuda" and isinstance(network, Network):  # compiled networks have another type and need no graph
+    """Return the fastest optimiser step for a device: a function from view, target and task to the loss.
+
+    There is no CUDA graph for compiled networks, which do not need one, and for several ranks, which communicate on the
+    host in each step.
+    """
+    if device.type == "cuda" and isinstance(network, Network) and ranks.count() == 1:
         return GraphedStep(partial(backward, network, adam, micro_batch=micro_batch), adam, clip, _DIVERGED)
     return partial(train_step, network, adam, micro_batch=micro_batch, clip=clip)
 
@@ -197,10 +205,12 @@ class _Run:
         if not train_samples or not validation_samples:
             empty = "training" if not train_samples else "validation"
             raise SparseSSPError(f"{label}: there is no {empty} volume")
+        if training.batch < ranks.count():
+            raise SparseSSPError(f"{label}: batch {training.batch} for {ranks.count()} processes; each needs a crop")
         self.network, self.training = network, training
         self.state, self.label = state, label
         self.train_samples, self.validation = train_samples, Validation(validation_samples, inference)
-        self.progress = progress
+        self.progress = progress and ranks.is_first()
         self.device = default_device()
         self.network.to(self.device)
         for module in network.modules():
@@ -209,7 +219,8 @@ class _Run:
         self.optimiser = optimiser(network, training)
         overlap = inference.overlap if training.crop_z == "windows" else None
         patch = Patch(network.settings.depth, training.patch, training.flip, overlap)
-        self.crops = Crops(train_samples, patch, network.settings.seed, self.device)
+        dtype = getattr(torch, training.voxel_dtype)
+        self.crops = Crops(train_samples, patch, network.settings.seed, self.device, share=ranks.share, dtype=dtype)
         per_epoch = len(train_samples) / training.batch
         self.budget = training.iterations or math.ceil((training.epochs or 0) * per_epoch)
         self.interval = max(1, round(training.validate_every * per_epoch))
@@ -219,7 +230,7 @@ class _Run:
         self.best_mse = math.inf
         self.best: dict[str, Tensor] = {}
         self.losses: list[float] = []
-        self.micro_batch = training.crops_at_once
+        self.micro_batch = min(training.crops_at_once, math.ceil(training.batch / ranks.count()))
         self.stepped: nn.Module = torch.compile(self.network) if training.compile else self.network
         self.step: Callable[[Tensor, Tensor, Tensor], Tensor | float] | None = None
         self.unread: list[Tensor | float] = []
@@ -281,26 +292,26 @@ class _Run:
                     self.step = step_on(self.device, self.stepped, self.optimiser, self.micro_batch, clip)
                 return self.step(view, target, task)
             except _compile_errors() as error:
-                tqdm.write(
-                    f"{self.network.settings.name}: torch.compile failed, continuing without it "
-                    f"({str(error).strip().splitlines()[0]})",
-                    file=sys.stderr,
-                )
+                self._say(f": torch.compile failed, continuing without it ({str(error).strip().splitlines()[0]})")
                 self.stepped, self.step = self.network, None
                 continue
             except torch.OutOfMemoryError as error:
-                if self.training.micro_batch != "auto" or self.micro_batch == 1:
+                if self.training.micro_batch != "auto" or self.micro_batch == 1 or not ranks.may_retry(error):
                     raise self._too_large(error) from None
             # Outside the except clause, because its traceback keeps the tensors in memory.
             self.step = None
             self.optimiser.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()
             self.micro_batch = math.ceil(self.micro_batch / 2)
-            tqdm.write(
-                f"{self.network.settings.name}: out of GPU memory; continuing with micro_batch {self.micro_batch}, "
-                f"the batch stays {self.training.batch}",
-                file=sys.stderr,
+            self._say(
+                f": out of GPU memory; continuing with micro_batch {self.micro_batch}, "
+                f"the batch stays {self.training.batch}"
             )
+
+    def _say(self, text: str) -> None:
+        """Print a line that starts with the name of the run, above the progress bar."""
+        if ranks.is_first():
+            tqdm.write(f"{self.network.settings.name}{text}", file=sys.stderr)
 
     def _too_large(self, error: torch.OutOfMemoryError) -> SparseSSPError:
         settings = self.training
@@ -325,6 +336,7 @@ class _Run:
 
     def _validate(self) -> None:
         """Score whole validation volumes and keep the best weights (section 4.1)."""
+        ranks.average_statistics(self.network)
         self.network.eval()
         mse = float(np.mean(self.validation.errors(self.network)))
         if not math.isfinite(mse):
@@ -354,7 +366,8 @@ class _Run:
             "best_mse": self.best_mse,
             "best": self.best,
         }
-        checkpoints.save_state(self.state, content)
+        if ranks.is_first():
+            checkpoints.save_state(self.state, content)
         self.saved = self.done
 
     def _spent(self) -> float:
@@ -374,5 +387,4 @@ class _Run:
         self.best_mse, self.best = content["best_mse"], content["best"]
         self.saved = self.done
         if self.progress:
-            name = self.network.settings.name
-            tqdm.write(f"{name} {self.label}: resuming from iteration {self.done}", file=sys.stderr)
+            self._say(f" {self.label}: resuming from iteration {self.done}")

@@ -7,6 +7,7 @@ import torch
 from sparsessp.config import InferenceSettings
 from sparsessp.data.samples import Sample
 from sparsessp.data.volumes import Stack
+from sparsessp.learning import ranks
 from sparsessp.learning.device_scores import as_tensor, device_scores
 from sparsessp.learning.inference import predict_tensor
 from sparsessp.learning.metrics import score
@@ -27,17 +28,17 @@ class Validation:
         self.kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def errors(self, network: Network) -> list[float]:
-        """Return the mean squared error of each volume."""
+        """Return the mean squared error of each volume; each rank predicts its share of them."""
         device, settings = next(network.parameters()).device, self.inference
         found = []
-        for number, sample in enumerate(self.samples):
+        for number, sample in list(enumerate(self.samples))[ranks.share(len(self.samples))]:
             view, target = self._volumes(number, sample, device)
             prediction = predict_tensor(network, view, len(target), sample.task, settings.window, settings.overlap)
             if prediction.device.type == "cpu":
                 found.append(score(prediction.numpy(), sample.target_DHW).mse)
             else:
                 found.append(device_scores(prediction, as_tensor(target, device))[0].mse)
-        return found
+        return ranks.collected(found, len(self.samples))
 
     def _volumes(
         self, number: int, sample: Sample, device: torch.device

@@ -47,12 +47,19 @@ def convolve_per_sample(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int 
     On two CPU cores a grouped convolution is 2 to 5 times faster than a loop over the samples for kernels of 3, and up
     to 3 times slower for kernels of 5.
     """
-    n = x_BC.dim() - 2
-    if kernels_OI[0].shape[-1] > 3:
-        pairs = zip(x_BC.split(1), kernels_OI, strict=True)
-        return torch.cat([convolve(x, kernel, stride) for x, kernel in pairs])
+    by = convolve_one_by_one if kernels_OI[0].shape[-1] > 3 else convolve_grouped
+    return by(x_BC, kernels_OI, stride)
+
+
+def convolve_one_by_one(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int = 1) -> Tensor:
+    """Convolve each sample with a different kernel, in a loop."""
+    return torch.cat([convolve(x, kernel, stride) for x, kernel in zip(x_BC.split(1), kernels_OI, strict=True)])
+
+
+def convolve_grouped(x_BC: Tensor, kernels_OI: Sequence[Tensor], stride: int = 1) -> Tensor:
+    """Convolve each sample with a different kernel, as one convolution whose groups are the samples."""
     samples, channels = x_BC.shape[:2]
-    y_1C = _CONVOLVE[n](
+    y_1C = _CONVOLVE[x_BC.dim() - 2](
         x_BC.reshape(1, samples * channels, *x_BC.shape[2:]),
         torch.cat(list(kernels_OI)),
         stride=stride,

@@ -37,18 +37,6 @@ def autocast(settings: ArchitectureSettings, device: torch.device) -> torch.auto
     return torch.autocast(device.type, torch.bfloat16, enabled=precision(settings, device) == "bfloat16")
 
 
-def voxel_type() -> torch.dtype:
-    """Return the type of the training volumes in GPU memory, named by SPARSESSP_VOXELS; the default is float32.
-
-    Raises:
-        SparseSSPError: SPARSESSP_VOXELS is neither float32 nor float16.
-    """
-    name = os.environ.get("SPARSESSP_VOXELS") or "float32"
-    if name not in ("float32", "float16"):
-        raise SparseSSPError(f"SPARSESSP_VOXELS = {name!r}: not a type of voxels; allowed: float32, float16")
-    return getattr(torch, name)
-
-
 def machine(device: torch.device) -> str:
     """Return the model name of the device, a processor or GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()

@@ -7,14 +7,17 @@ y[o] = sum_e g[e, o] (K_e * x)[o].
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparsessp.networks.blocks import Code, Norm, Site, one_hot, per_channel
-from sparsessp.networks.convolution import convolve, convolve_per_sample
+from sparsessp.networks.convolution import convolve, convolve_grouped, convolve_one_by_one, convolve_per_sample
 from sparsessp.networks.fused.choice import Path, channels_last, path
+from sparsessp.networks.fused.fastest import Fastest, Way
 from sparsessp.networks.fused.norm import norm_act
 from sparsessp.networks.merging import merge_experts
 from sparsessp.networks.method import Method
@@ -22,6 +25,8 @@ from sparsessp.networks.method import Method
 # The convolution is computed expert by expert if the merged kernels have more than this many times the elements of the
 # output. Measured on two cores with eight samples of eight tasks (docs/speed.md#what-was-tried).
 _KERNELS_OVER_OUTPUT = 10
+# On a GPU the way is chosen by measurement.
+fastest = Fastest()
 
 
 class TaskGroups(nn.Module):
@@ -95,9 +100,9 @@ class MixtureConv(nn.Module):
     def forward(self, x_BC: Tensor, code: tuple[Tensor, Tensor]) -> Tensor:
         """Convolve each sample with the kernel of its task."""
         code_GT, group_B = code
-        if path(x_BC) > Path.PLAIN:
-            return self._by_merged_kernels(x_BC, code_GT, group_B)
         outputs = len(x_BC) * self.co * math.prod(-(-size // self.stride) for size in x_BC.shape[2:])
+        if path(x_BC) > Path.PLAIN:
+            return self._fastest(x_BC, code_GT, group_B, outputs)
         if len(code_GT) > 1 and len(code_GT) * self.convs[0].numel() > _KERNELS_OVER_OUTPUT * outputs:
             return self._by_expert(x_BC, self._gates(code_GT)[group_B])
         kernels_OI = self.kernels(code_GT).to(x_BC.dtype).unbind()
@@ -105,13 +110,29 @@ class MixtureConv(nn.Module):
             return convolve(x_BC, kernels_OI[0], self.stride)
         return convolve_per_sample(x_BC, [kernels_OI[group] for group in group_B.tolist()], self.stride)
 
-    def _by_merged_kernels(self, x_BC: Tensor, code_GT: Tensor, group_B: Tensor) -> Tensor:
-        """Convolve one sample at a time with kernels that are merged in the type of the features."""
-        kernels_OI = merge_experts(self._gates(code_GT), self.convs, self.pools, x_BC.dtype)
-        if len(kernels_OI) == 1:
-            return convolve(x_BC, kernels_OI[0], self.stride)
-        samples = zip(x_BC.split(1), group_B.tolist(), strict=True)
-        return channels_last(torch.cat([convolve(x, kernels_OI[group], self.stride) for x, group in samples]))
+    def _fastest(self, x_BC: Tensor, code_GT: Tensor, group_B: Tensor, outputs: int) -> Tensor:
+        """Convolve in the way that is fastest on this device.
+
+        Kernels are merged in the type of the features. Expert by expert, the sums of each expert take memory, so it is
+        only tried where the kernels take more.
+        """
+        gates_GEO = self._gates(code_GT)
+
+        def merged(convolve_all: Callable[[Tensor, list[Tensor], int], Tensor], x_BC: Tensor) -> Tensor:
+            kernels_OI = merge_experts(gates_GEO, self.convs, self.pools, x_BC.dtype)
+            if len(kernels_OI) == 1:
+                return convolve(x_BC, kernels_OI[0], self.stride)
+            chosen = [kernels_OI[group] for group in group_B.tolist()]
+            return channels_last(convolve_all(x_BC, chosen, self.stride))
+
+        ways: dict[str, Way] = {"one by one": partial(merged, convolve_one_by_one)}
+        if len(code_GT) > 1:
+            ways["grouped"] = partial(merged, convolve_grouped)
+            if len(code_GT) * self.convs[0].numel() > outputs:
+                gates_BEO = gates_GEO[group_B.to(x_BC.device)]
+                ways["by expert"] = lambda x_BC: channels_last(self._by_expert(x_BC, gates_BEO))
+        weights = [*self.convs, *self.pools]
+        return fastest(ways, x_BC, weights, len(code_GT), self.co, self.kernel, self.stride)
 
     def merge(self, code: tuple[Tensor, Tensor]) -> nn.Module:
         """Return the equivalent convolution for the single task of `code` (re-parameterisation)."""
