@@ -5,61 +5,48 @@ import json
 import re
 from pathlib import Path
 
-from pipeline.plan.params import Params, parse_params
+from pipeline.committed import PAGE, Committed, read_text
+from pipeline.plan.params import PARAMS, Params, parse_params
 from pipeline.verify.model import Check, judged
 from sparsessp.errors import SparseSSPError
-from sparsessp.reporting.results import Z_PROFILE, linear_regression
+from sparsessp.schema import Z_PROFILE, linear_regression
 from sparsessp.support.files import sha256
 from sparsessp.support.yaml_files import parse_yaml
 
 LOCK = Path("dvc.lock")
-_STATED = re.compile(r"^\| (settings|packages), (\S+) \| sha256 `([0-9a-f]{64})` \|$", re.MULTILINE)
-_SEEDS = re.compile(r"^\| seeds \| ([\d, ]+) \|$", re.MULTILINE)
 _PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a file.
-
-    Raises:
-        SparseSSPError: The file is missing or not text.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SparseSSPError(f"{path}: not readable: {error}") from None
-
-
-def check_settings(page: str, params: Path, runs: list[str]) -> list[Check]:
+def check_settings(result: Committed, runs: list[str]) -> list[Check]:
     """Compare the settings and the seeds with those that the page states, and the runs with the planned ones."""
-    stated = {name: checksum for _, name, checksum in _STATED.findall(page)}
-    if "params.yaml" not in stated:
-        return [Check("differs", str(params), "README.md does not state a checksum of the settings")]
+    params, stated = result.params, result.checksums().get(PARAMS.name)
+    if stated is None:
+        return [Check("differs", str(params), f"{PAGE} does not state a checksum of the settings")]
     differences = []
-    if (found := sha256(params)) != stated["params.yaml"]:
-        differences.append(f"sha256 {found[:12]}…, README.md states {stated['params.yaml'][:12]}…")
+    if (found := sha256(params)) != stated:
+        differences.append(f"sha256 {found[:12]}…, {PAGE} states {stated[:12]}…")
     try:
         settings = parse_params(read_text(params), str(params))
     except SparseSSPError as error:
         checks = judged(str(params), differences, "checksum as stated")
         return [*checks, Check("note", str(params), f"not valid settings for this code: {error}")]
-    return judged(str(params), differences + _plan_differences(page, settings, runs), "as stated by README.md")
+    return judged(str(params), differences + _plan_differences(result, settings, runs), f"as stated by {PAGE}")
 
 
-def _plan_differences(page: str, settings: Params, runs: list[str]) -> list[str]:
+def _plan_differences(result: Committed, settings: Params, runs: list[str]) -> list[str]:
     planned = {*settings.experiments, *map(linear_regression, settings.ratios), Z_PROFILE}
     differences = [f"scores.csv has the run {name}, which is not planned" for name in runs if name not in planned]
     seeds = ", ".join(map(str, settings.seeds))
-    if (stated := _SEEDS.search(page)) is not None and stated[1] != seeds:
-        differences.append(f"seeds {seeds}, README.md states {stated[1]}")
+    if (stated := result.facts().get("seeds", seeds)) != seeds:
+        differences.append(f"seeds {seeds}, {PAGE} states {stated}")
     return differences
 
 
-def check_figures(report: Path, page: str) -> list[Check]:
+def check_figures(result: Committed) -> list[Check]:
     """Check that every picture of the page is present."""
-    names = sorted({name for name in _PICTURE.findall(page) if "://" not in name})
-    missing = [f"{name} is missing" for name in names if not (report / name).is_file()]
-    return judged("pictures of README.md", missing, f"{len(names)} files")
+    names = sorted({name for name in _PICTURE.findall(result.page) if "://" not in name})
+    missing = [f"{name} is missing" for name in names if not (result.report / name).is_file()]
+    return judged(f"pictures of {PAGE}", missing, f"{len(names)} files")
 
 
 def check_lock(lock: Path, root: Path) -> list[Check]:

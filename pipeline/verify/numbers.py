@@ -189,9 +189,9 @@ def _same(found: float, expected: float, limit: float) -> bool:
     return isinstance(found, (int, float)) and abs(found - expected) <= limit
 
 
-def _plain(value: object) -> str:
-    return "" if pd.isna(value) else value if isinstance(value, str) else f"{float(value):g}"  # type: ignore[arg-type,call-overload]
+def _plain(value: str | float) -> str:
+    return value if isinstance(value, str) else "" if pd.isna(value) else f"{float(value):g}"
 
 
-def _text(value: object) -> str:
-    return "nothing" if pd.isna(value) else value if isinstance(value, str) else f"{value:.5g}"  # type: ignore[call-overload]
+def _text(value: str | float) -> str:
+    return value if isinstance(value, str) else "nothing" if pd.isna(value) else f"{value:.5g}"

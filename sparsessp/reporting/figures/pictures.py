@@ -1,6 +1,7 @@
 """Elements of the figures that show images: depth as colour, transmitted light, scale bars, choice of volumes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -76,10 +77,10 @@ def blank(panel: Axes) -> None:
     panel.spines[:].set_visible(False)
 
 
-def show(panel: Axes, image: np.ndarray, **more: object) -> None:
+def show(panel: Axes, image: np.ndarray, **more: Any) -> None:
     """Draw an image, one pixel per voxel."""
     blank(panel)
-    panel.imshow(image, interpolation="none", **more)  # type: ignore[arg-type]
+    panel.imshow(image, interpolation="none", **more)
 
 
 def gap(panel: Axes) -> None:
