@@ -1,0 +1,1 @@
+"""The page of claims and commands: what produces every table, figure and claim of the committed results."""
