@@ -65,14 +65,9 @@ def to_json(found: Mapping[str, tuple[Source, Sequence[Row]]], speed: float, out
         }
         for name, (source, items) in found.items()
     }
-    return (
-        json.dumps(
-            {"minutes_per_tmac": round(speed, 3), "results": results, "outdated": outdated},
-            indent=1,
-            ensure_ascii=False,
-        )
-        + "\n"
-    )
+    content = {"minutes_per_tmac": round(speed, 3), "results": results, "outdated": outdated}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "
+"
 
 
 def facts(source: Source, links: bool = True) -> dict[str, str]:
