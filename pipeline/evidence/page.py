@@ -66,8 +66,7 @@ def to_json(found: Mapping[str, tuple[Source, Sequence[Row]]], speed: float, out
         for name, (source, items) in found.items()
     }
     content = {"minutes_per_tmac": round(speed, 3), "results": results, "outdated": outdated}
-    return json.dumps(content, indent=1, ensure_ascii=False) + "
-"
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def facts(source: Source, links: bool = True) -> dict[str, str]:
