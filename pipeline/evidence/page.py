@@ -19,9 +19,9 @@ again. [The same as JSON](evidence.json).
 
 - **Commands**: run them in a clone, in this order; the report is then in `reports/`. *Selection* is one more override
   for `pipeline.compose`, which leaves out all other runs. Without one, all runs of the result are needed.
-- **Minutes**: training time of one worker, without preparing data and scoring. It is estimated from the counted
-  multiply-accumulates of the runs, at {speed:.1f} minutes per 10¹², the mean speed of the results with recorded
-  durations ({recorded}).
+- **Minutes**: training time of the runs that are shown, on one worker, without preparing data and scoring. It is
+  estimated from their counted multiply-accumulates, at {speed:.1f} minutes per 10¹², the mean speed of the results with
+  recorded durations ({recorded}).
 - **GB**: volumes, sparse views and models. DVC's cache holds a second copy, unless the file system can link.
 - **Tolerance**: for R², the largest standard deviation over seeds; "one seed" states none. For a claim, its interval.
   Counts of operations are exact. [`python -m pipeline.verify`](verification.md) compares all numbers with the scores to
