@@ -20,8 +20,10 @@ from pipeline.commands import command
 from pipeline.committed import PAGE, Committed, read_text
 from pipeline.package import data_facts
 from pipeline.paths import REPORTS
+from pipeline.plan.data import image_lists
 from pipeline.plan.params import PARAMS, Params, parse_params
 from pipeline.provenance import PINS
+from pipeline.verify.inputs import LOCK
 from sparsessp import __version__
 from sparsessp.errors import SparseSSPError
 from sparsessp.schema import MANIFEST
@@ -57,47 +59,46 @@ def build(result: Committed) -> "ROCrate":
     crate, facts = ROCrate(version="1.1"), result.facts()
     about = parse_yaml(read_text(CITATION), str(CITATION))
     author = _entity(crate, "#authors", "Organization", name=about["authors"][0]["name"])
-    licence = _entity(
-        crate, f"https://spdx.org/licenses/{about['license']}", "CreativeWork", name=about["license"],
-        description="Licence of the software, the settings and the report",
-    )  # fmt: skip
-    paper = about["preferred-citation"]
-    article = _entity(crate, paper["url"], "ScholarlyArticle", name=paper["title"])
-    _root(crate, result, facts, author, licence, article)
-    workflow = _workflow(crate, about, facts, author, licence)
+    licence = _licence(crate, about["license"])
+    _root(crate, result, facts, about["preferred-citation"], {"author": author, "license": licence})
+    workflow = _workflow(crate, about["title"], facts, {"author": author, "license": licence})
     inputs = [*_files(crate, params, result), *_settings(crate, workflow, params), _volumes(crate, params, result)]
     _action(crate, workflow, facts, inputs, _report(crate, workflow, result), author)
     return crate
 
 
+def _licence(crate: "ROCrate", name: str) -> "ContextEntity":
+    about = "Licence of the software, the settings and the report"
+    return _entity(crate, f"https://spdx.org/licenses/{name}", "CreativeWork", name=name, description=about)
+
+
 def _root(
-    crate: "ROCrate", result: Committed, facts: dict[str, str], author: "ContextEntity", licence: "ContextEntity",
-    article: "ContextEntity",
-) -> None:  # fmt: skip
+    crate: "ROCrate", result: Committed, facts: dict[str, str], paper: dict[str, Any], shared: dict[str, Any]
+) -> None:
     crate.name = f"SparseSSP reproduced: result {result.name}"
     crate.description = f"Report of the sparsessp pipeline, scale {facts.get('scale')}, {facts.get('data')}."
-    crate.license, crate.root_dataset["author"] = licence, author
-    crate.root_dataset["citation"] = article
+    crate.root_dataset["citation"] = _entity(crate, paper["url"], "ScholarlyArticle", name=paper["title"])
     crate.root_dataset["conformsTo"] = [
         _entity(crate, address, "CreativeWork", name=name, version=version)
         for address, (name, version) in _PROFILES.items()
     ]
+    for key, entity in shared.items():
+        crate.root_dataset[key] = entity
 
 
-def _workflow(
-    crate: "ROCrate", about: dict[str, Any], facts: dict[str, str], author: "ContextEntity", licence: "ContextEntity"
-) -> Any:
+def _workflow(crate: "ROCrate", title: str, facts: dict[str, str], shared: dict[str, Any]) -> Any:
     """Add dvc.yaml with the packages that it needs."""
     from rocrate.model.computerlanguage import ComputerLanguage
 
     profile = {"@id": "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"}
-    properties = {"name": about["title"], "version": _revision(facts), "encodingFormat": "application/yaml"}
+    properties = {"name": title, "version": _revision(facts), "encodingFormat": "application/yaml"}
     properties |= {"conformsTo": profile}
     address = "https://dvc.org"
     language = {"name": "DVC pipeline", "identifier": {"@id": address}, "url": {"@id": address}}
     dvc = crate.add(ComputerLanguage(crate, "#dvc", properties=language))
     workflow = crate.add_workflow(WORKFLOW, WORKFLOW, main=True, lang=dvc, properties=properties)
-    workflow["author"], workflow["license"] = author, licence
+    for key, entity in shared.items():
+        workflow[key] = entity
     stated = facts.get("packages") or facts.get("pinned versions", "")
     packages = dict(item.split(" ") for item in stated.split(", ") if " " in item)
     pages = {name: f"https://pypi.org/project/{name}/{version.split('+')[0]}/" for name, version in packages.items()}
@@ -114,15 +115,14 @@ def _revision(facts: dict[str, str]) -> str:
 
 def _files(crate: "ROCrate", params: Params, result: Committed) -> Iterator[Any]:
     """Add the input files, and the description of the result."""
-    inputs = {
-        PARAMS.name: (result.params, "Settings of the run"),
-        PINS.name: (PINS, "Pinned packages"),
-        params.data.source.catalogue: (Path(params.data.source.catalogue), "Data catalogue"),
-    }
+    inputs = {PARAMS.name: (result.params, "Settings of the run"), PINS.name: (PINS, "Pinned packages")}
+    inputs |= {name: (Path(name), "List of the images") for name in image_lists(params.data.source).values()}
     for name, (path, title) in inputs.items():
         yield _parameter(crate, crate.mainEntity, _file(crate, path, name, title), "File", title)
     _file(crate, CITATION, CITATION.name, "How to cite the software and the paper")
     _file(crate, Path("LICENSE"), "LICENSE", "Licence of the software")
+    if result.current and LOCK.is_file():
+        _file(crate, LOCK, LOCK.name, "Checksums of every input and output")
     if not result.current and (page := result.params.parent / PAGE).is_file():
         _file(crate, page, PAGE, "Description of the result")["about"] = crate.root_dataset
 
@@ -141,10 +141,8 @@ def _volumes(crate: "ROCrate", params: Params, result: Committed) -> Any:
     about = "Simulated by the workflow" if params.data.simulated else f"Downloaded; cite: {facts.get('citation')}"
     checksum = result.checksums().get(MANIFEST, "not stated")
     licence = _entity(crate, "#licence-of-the-images", "CreativeWork", name=facts["licence"])
-    return _entity(
-        crate, "#images", "CreativeWork", name=f"Images: {facts['name']}", license=licence,
-        description=f"{about}. Not in this crate. SHA-256 of {MANIFEST}, which lists each volume's: {checksum}",
-    )  # fmt: skip
+    text = f"{about}. Not in this crate. SHA-256 of {MANIFEST}, which lists each volume's: {checksum}"
+    return _entity(crate, "#images", "CreativeWork", name=f"Images: {facts['name']}", license=licence, description=text)
 
 
 def _report(crate: "ROCrate", workflow: Any, result: Committed) -> Any:

@@ -2,6 +2,8 @@
 
 import contextlib
 import random
+import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from pipeline.committed import Committed
 from pipeline.paths import SPLIT, VOLUMES
 from pipeline.plan.composing import compose
 from pipeline.plan.params import parse_params
+from pipeline.verify import __main__ as program
 from pipeline.verify.numbers import read_long
 from pipeline.verify.rerun import judge, prepare, r2_by_setting, rerun, train_again
 from sparsessp.errors import SparseSSPError
@@ -39,21 +42,23 @@ def report(tmp_path_factory):
     return base / "report"
 
 
-def again(report, monkeypatch, tmp_path, scores=None):
-    monkeypatch.setenv("SPARSESSP_SCRATCH", str(tmp_path))
-    return rerun(Committed.of(report), read_long(report) if scores is None else scores, 1, random.Random(1))
-
-
 def test_a_new_training_falls_within_the_spread_of_the_report(report, monkeypatch, tmp_path):
-    [found] = again(report, monkeypatch, tmp_path)
+    monkeypatch.setenv("SPARSESSP_SCRATCH", str(tmp_path))
+    [found] = rerun(Committed.of(report), read_long(report), 1, random.Random(1))
     assert found.state == "ok" and found.subject.startswith("plain-2d-prefix-r2-s") and "from 3 seeds" in found.detail
     assert not list(tmp_path.iterdir())
 
 
-def test_scores_that_no_training_gives_are_found(report, monkeypatch, tmp_path):
-    scores = read_long(report)
-    [found] = again(report, monkeypatch, tmp_path, scores.assign(r2=scores["r2"] + 0.5))
-    assert found.state == "differs" and "outside" in found.detail
+def test_scores_that_no_training_gives_are_found(report, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("SPARSESSP_SCRATCH", str(tmp_path / "scratch"))
+    tampered = shutil.copytree(report, tmp_path / "report")
+    shutil.copy(report.parent / "params.yaml", tmp_path)
+    scores = pd.read_csv(tampered / "scores.csv")
+    scores.iloc[:, 2:] += 0.5
+    scores.to_csv(tampered / "scores.csv", index=False)
+    with pytest.raises(SystemExit, match="1"):
+        program.run([str(tampered), "--rerun", "1"])
+    assert re.search(r"^differs  plain-2d-prefix-r2-s\d+: R2 .* outside ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_prepared_volumes_are_used_only_if_the_report_states_their_checksum(report, tmp_path):

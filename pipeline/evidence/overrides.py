@@ -51,8 +51,8 @@ def commands(chosen: list[str]) -> list[str]:
 def _differences(have: Any, wanted: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if path in _COMPUTED or have == wanted:
         return
-    if isinstance(have, Mapping) and isinstance(wanted, Mapping) and have.keys() == wanted.keys():
-        for key in wanted:
+    if isinstance(have, Mapping) and isinstance(wanted, Mapping) and wanted.keys() <= have.keys():
+        for key in wanted:  # settings that were added since then keep their defaults
             yield from _differences(have[key], wanted[key], f"{path}.{key}" if path else key)
     else:
         yield path, wanted

@@ -80,3 +80,8 @@ class DataParams(Settings):
     simulated: bool
     source: Annotated[MicroscopeSource | ArchivesSource, Field(discriminator="kind")]
     split: SplitSettings
+
+
+def image_lists(source: Settings) -> dict[str, str]:
+    """Return the files that list the images of a source, by the key of the setting."""
+    return {key: getattr(source, key) for key in ("catalogue", "csv") if hasattr(source, key)}

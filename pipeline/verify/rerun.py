@@ -13,7 +13,7 @@ from scipy import stats
 
 from pipeline.committed import Committed, read_text
 from pipeline.paths import RESULTS, SPLIT, VOLUMES, scratch
-from pipeline.plan.data import ArchivesSource
+from pipeline.plan.data import ArchivesSource, image_lists
 from pipeline.plan.grid import local_file
 from pipeline.plan.params import Experiment, Params, parse_params
 from pipeline.verify.model import Check
@@ -93,10 +93,10 @@ def prepare(folder: Path, params: Params, ratios: Sequence[int], stated: Mapping
         (folder / VOLUMES).symlink_to(here, target_is_directory=True)
     elif isinstance(source, ArchivesSource):
         raise SparseSSPError(f"{VOLUMES}: not the volumes of the report; prepare them with `dvc repro split`")
-    catalogue = str(Path(source.catalogue).resolve())
+    lists = {key: str(Path(name).resolve()) for key, name in image_lists(source).items()}
     with contextlib.chdir(folder):
         if not VOLUMES.exists():
-            fetch.run(arguments({**source.model_dump(), "catalogue": catalogue}))
+            fetch.run(arguments(source.model_dump() | lists))
         split.run(arguments(params.data.split.model_dump()))
         for ratio in ratios:
             resample.run(["--ratio", str(ratio)])
