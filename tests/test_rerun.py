@@ -1,13 +1,11 @@
 """Trainings of a report repeated with a new seed: tiny networks, really trained."""
 
-import contextlib
 import random
 import re
 import shutil
 
 import pandas as pd
 import pytest
-from helpers.checkout import ROOT
 
 from pipeline.committed import Committed
 from pipeline.paths import SPLIT, VOLUMES
@@ -43,6 +41,7 @@ def report(tmp_path_factory):
 
 
 def test_a_new_training_falls_within_the_spread_of_the_report(report, monkeypatch, tmp_path):
+    monkeypatch.chdir(report.parent)  # which has the volumes
     monkeypatch.setenv("SPARSESSP_SCRATCH", str(tmp_path))
     [found] = rerun(Committed.of(report), read_long(report), 1, random.Random(1))
     assert found.state == "ok" and found.subject.startswith("plain-2d-prefix-r2-s") and "from 3 seeds" in found.detail
@@ -56,22 +55,19 @@ def test_scores_that_no_training_gives_are_found(report, monkeypatch, tmp_path, 
     scores = pd.read_csv(tampered / "scores.csv")
     scores.iloc[:, 2:] += 0.5
     scores.to_csv(tampered / "scores.csv", index=False)
+    monkeypatch.chdir(report.parent)
     with pytest.raises(SystemExit, match="1"):
         program.run([str(tampered), "--rerun", "1"])
     assert re.search(r"^differs  plain-2d-prefix-r2-s\d+: R2 .* outside ", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_prepared_volumes_are_used_only_if_the_report_states_their_checksum(report, tmp_path):
+def test_prepared_volumes_are_used_and_another_split_is_noted(report, tmp_path, monkeypatch):
     params = parse_params((report.parent / "params.yaml").read_text(), "params.yaml")
-    stated = Committed.of(report).checksums()
-    with contextlib.chdir(report.parent):
-        for name, checksums in (("same", stated), ("other", {MANIFEST: "0" * 64})):
-            source = params.data.source.model_copy(update={"catalogue": str(ROOT / "data/synthetic.yaml")})
-            data = params.data.model_copy(update={"source": source})
-            (tmp_path / name).mkdir()
-            found = prepare(tmp_path / name, params.model_copy(update={"data": data}), [2], checksums)
-            assert (tmp_path / name / VOLUMES).is_symlink() == (name == "same")
-            assert [(item.state, item.subject) for item in found] == ([] if name == "same" else [("note", MANIFEST)])
+    stated = Committed.of(report).checksums() | {SPLIT.name: "0" * 64}
+    monkeypatch.chdir(report.parent)
+    found = prepare(tmp_path, params, [2], stated)
+    assert (tmp_path / VOLUMES).is_symlink() and not VOLUMES.is_symlink()
+    assert [(item.state, item.subject) for item in found] == [("note", SPLIT.name)]
 
 
 def test_one_seed_states_no_spread():

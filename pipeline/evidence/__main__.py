@@ -8,7 +8,7 @@ Examples:
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.commands import command
@@ -45,16 +45,28 @@ def pages() -> dict[Path, str]:
     return {PAGE: markdown(found, speed, outdated), DATA: to_json(found, speed, outdated)}
 
 
+def check(found: Mapping[Path, str]) -> None:
+    """Compare the files with the text that they should have.
+
+    Raises:
+        SparseSSPError: One differs or is missing.
+    """
+    for path, text in found.items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            raise SparseSSPError(f"{path} does not match the committed results; run `python -m pipeline.evidence`")
+
+
 def run(arguments: Sequence[str]) -> None:
     """Write or compare."""
     parser = command("evidence", __doc__)
     parser.add_argument("--check", action="store_true", help="compare with the files instead of writing them")
     options = parser.parse_args(arguments)
-    for path, text in pages().items():
-        if not options.check:
-            write_text(path, text)
-        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-            raise SparseSSPError(f"{path} does not match the committed results; run `python -m pipeline.evidence`")
+    found = pages()
+    if options.check:
+        check(found)
+        return
+    for path, text in found.items():
+        write_text(path, text)
 
 
 if __name__ == "__main__":

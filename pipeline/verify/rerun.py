@@ -70,13 +70,12 @@ def judge(name: str, found: float, known: Sequence[float]) -> Check:
     """Compare a score with the interval that contains a new seed's score in 95 % of cases (Student's t)."""
     count, mean = len(known), float(np.mean(known))
     if count < 2:
-        return Check("note", name, f"R2 {found:.4f}, {mean:.4f} in the report, which states no spread: it has one seed")
+        return Check("note", name, f"R2 {found:.4f}; {mean:.4f} in the report, which has one seed and states no spread")
     half = stats.t.ppf((1 + LEVEL) / 2, count - 1) * np.std(known, ddof=1) * np.sqrt(1 + 1 / count)
     inside = abs(found - mean) <= half
     where = f"{'within' if inside else 'outside'} {mean - half:.4f} to {mean + half:.4f}"
-    return Check(
-        "ok" if inside else "differs", name, f"R2 {found:.4f}, {where}, {LEVEL:.0%} of new seeds by {count} seeds"
-    )
+    text = f"R2 {found:.4f}, {where}, the {100 * LEVEL:.0f} % interval of a new seed from {count} seeds"
+    return Check("ok" if inside else "differs", name, text)
 
 
 def prepare(folder: Path, params: Params, ratios: Sequence[int], stated: Mapping[str, str]) -> list[Check]:
@@ -102,9 +101,7 @@ def prepare(folder: Path, params: Params, ratios: Sequence[int], stated: Mapping
             resample.run(["--ratio", str(ratio)])
         files = {MANIFEST: VOLUMES / MANIFEST, SPLIT.name: SPLIT}
         other = [name for name, path in files.items() if stated.get(name) not in (None, sha256(path))]
-    return [
-        Check("note", name, "not the file of the report: made by another revision or on another CPU") for name in other
-    ]
+    return [Check("note", name, "differs from the report's: other code, packages or processor") for name in other]
 
 
 def train_again(folder: Path, params: Params, run: Experiment) -> pd.DataFrame:
