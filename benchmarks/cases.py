@@ -258,9 +258,14 @@ def training(size: Size, machine: Machine) -> list[Row]:
 
 
 def _not_steps(run: Callable[[], None], step: Callable, settings: NetworkSettings, size: Size, steps: int) -> float:
-    """Return the fraction of a training that is left if its steps take as long as steps alone, at least 0.001."""
+    """Return the fraction of a training that is left if its steps take as long as steps alone, at least 0.001.
+
+    Steps alone are measured before and after the training, because the speed of a machine drifts.
+    """
+    before = _steps(step, settings, size, size.steps)
     whole = seconds(run)
-    return max(1 - steps * _steps(step, settings, size, size.steps) / whole, 1e-3)
+    alone = (before + _steps(step, settings, size, size.steps)) / 2
+    return max(1 - steps * alone / whole, 1e-3)
 
 
 def _validate(network: Network | MultiNetwork, samples: Sequence[Sample], window: int) -> None:
