@@ -1,4 +1,4 @@
-"""The part of dvc.lock that a plan needs: DVC rewrites the whole file after every stage, which takes longer than many do.
+"""The entries of dvc.lock that a plan needs: DVC rewrites the file after every stage, which takes longer than many do.
 
 Entries of trainings that are no longer planned are therefore removed. Their results stay in DVC's cache: a plan that
 names them again takes them from there.

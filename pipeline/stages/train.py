@@ -25,11 +25,12 @@ from pipeline import states
 from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, views
 from pipeline.ranks import launch, wanted_ranks
 from pipeline.running import main
+from pipeline.samples import stage_samples
 from pipeline.sources import BACKBONES_FOLDER, METHODS_FOLDER, ROOT, sources
 from sparsessp import __version__
 from sparsessp.config import InferenceSettings, NetworkSettings, Settings, TrainingSettings
 from sparsessp.costs.counted import describe
-from sparsessp.data.samples import Sample, load_samples, tasks_of, write_table
+from sparsessp.data.samples import Sample, tasks_of, write_table
 from sparsessp.data.voxels import voxel_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning import ranks
@@ -104,7 +105,7 @@ def _run(arguments: Sequence[str]) -> None:
         )
     # Remove the scores of an earlier run of this name: if this run fails, they must not be taken for its scores.
     shutil.rmtree(RESULTS / network.name, ignore_errors=True)
-    samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
+    samples = [stage_samples(network.ratio, part) for part in ("train", "validation")]
     notes = _notes(training, inference, samples[0])
     folder = state_folder(network, training, inference)
     notice = states.unused([other for other in states.folders(network.name) if other != folder])
