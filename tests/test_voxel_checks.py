@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from sparsessp.data.voxel_checks import VoxelChecks
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, open_channel, write_volume
+from sparsessp.data.voxel_checks import VoxelChecks
 from sparsessp.errors import SparseSSPError
 
 VOXELS = np.random.default_rng(0).standard_normal((2, 4, 6, 6)).astype(np.float32)
