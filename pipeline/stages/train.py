@@ -36,6 +36,7 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.learning import ranks
 from sparsessp.learning.checkpoints import save_model
 from sparsessp.learning.training import Trained, train
+from sparsessp.networks.network import Network
 from sparsessp.schema import HISTORY_FILE, MANIFEST, MODEL_FILE, NETWORK_FILE, VIEWS
 from sparsessp.structures import STRUCTURES
 from sparsessp.support.command_line import parser, settings
@@ -122,8 +123,9 @@ def _write(trained: Trained, network: NetworkSettings, inference: InferenceSetti
     finished = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     duration = {"seconds": round(trained.seconds, 3), "finished": finished, "ranks": ranks.count(), **facts(network)}
     out = RUNS / network.name
+    model = trained.model if isinstance(trained.model, Network) else trained.model.networks[0]
     write_table(out / HISTORY_FILE, trained.history)
-    write_text(out / NETWORK_FILE, json.dumps(describe(network, inference.window), indent=1) + "\n")
+    write_text(out / NETWORK_FILE, json.dumps(describe(network, inference.window, model), indent=1) + "\n")
     write_text(DURATIONS / f"{network.name}.json", json.dumps(duration, indent=1) + "\n")
     save_model(out / MODEL_FILE, trained.model, notes)
 
