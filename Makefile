@@ -9,7 +9,7 @@ READY := .venv/.ready
 help:
 	@echo "make demo     install everything into .venv, then run the whole pipeline; WORKERS=N trains N networks at a time"
 	@echo "make test     run all tests"
-	@echo "make quick    run the fast tests, without DVC"
+	@echo "make quick    run the fast tests, which do not use DVC"
 	@echo "make check    check style, params.yaml against pipeline/conf, and the packages against requirements.lock"
 	@echo "make smoke    run the whole pipeline at smoke scale in a temporary clone"
 	@echo "make bench    run the plan at bench scale in a clone; GPUS=0 WORKERS=12; packs the results into .scratch/bench.tar.xz"
@@ -38,7 +38,7 @@ TESTS := OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile --no-loadsco
 test: $(READY)
 	$(RUN) $(TESTS)
 
-# All but the tests marked slow, which run a real DVC or start many processes.
+# All but the tests marked slow, see tests/README.md.
 quick: $(READY)
 	$(RUN) $(TESTS) -m "not slow"
 

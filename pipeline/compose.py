@@ -2,6 +2,9 @@
 
 They are saved in pipeline/conf/choice.yaml, which `dvc exp run -S OVERRIDE` reads too; commit both files.
 
+dvc.lock then keeps only what the new plan needs, because DVC rewrites it after every stage; results of earlier plans
+stay in DVC's cache, from which `dvc repro` takes them.
+
 Examples:
   python -m pipeline.compose                        the defaults
   python -m pipeline.compose ratio=8 scale=smoke    with overrides

@@ -17,6 +17,7 @@ REPORTS = Path("reports")
 FAILURES = ARTIFACTS / "failures"
 LOCKS = ARTIFACTS / "locks"
 SCRATCH = Path(".scratch")
+VOXEL_CHECKS = ARTIFACTS / "voxel_checks.txt"
 
 
 def views(ratio: int) -> Path:

@@ -51,7 +51,7 @@ STARTING = "(dvc starts)"
 # Measured by every run, so never equal.
 MEASURED = ("artifacts/profile", "artifacts/durations", "reports/timings.")
 # Not results: the pipeline's own notes.
-NOTES = ("artifacts/locks", "artifacts/failures", "artifacts/logs")
+NOTES = ("artifacts/locks", "artifacts/failures", "artifacts/logs", "artifacts/voxel_checks.txt")
 AS_CHAOS = ("-c", "user.name=chaos", "-c", "user.email=chaos")
 _RUNNING = re.compile(r"Running stage '(.+)'")
 _RESUMED = re.compile(r"from iteration \d+")

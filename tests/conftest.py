@@ -17,19 +17,18 @@ settings.load_profile("usual")
 
 # Fixtures that run a real DVC in a clone: their tests are slow.
 SLOW_FIXTURES = {"clone", "reproduced"}
-# Files that take longest, in the order in which they start.
+# Files that take longest, in the order in which they start; other files with slow tests follow. The first makes
+# `reproduced`, the second does not need it, so that no process waits for it.
 LONG = (
     "test_recovery",
-    "test_run_plan",
     "test_export",
+    "test_run_plan",
+    "test_extension",
+    "test_pipeline",
+    "test_cluster",
     "test_networks",
     "test_allencell",
     "test_training",
-    "test_extension",
-    "test_cluster",
-    "test_pipeline",
-    "test_benchmarks",
-    "test_predict_files",
 )
 
 
@@ -37,8 +36,9 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if SLOW_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
-    rank = {name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
+    rank = {item.path.stem: len(LONG) for item in items if item.get_closest_marker("slow")}
+    rank |= {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsessp.data.examples import centre, first_volumes, read_examples, write_examples
-from sparsessp.data.samples import check_voxels, load_samples, make_views, read_manifest, write_table
+from sparsessp.data.samples import load_samples, make_views, read_manifest, write_table
 from sparsessp.data.splits import PARTS, split
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, read_volume, sparse_view, write_volume, zscore
+from sparsessp.data.voxel_checks import check_voxels
 from sparsessp.data.voxels import voxel_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.evaluation import evaluate, linear_regression

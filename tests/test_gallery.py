@@ -73,6 +73,7 @@ def texts(figure):
     return " ".join([*found, *(panel.get_title() for panel in figure.axes)])
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(tmp_path):
     put(tmp_path)
     results = load(tmp_path)

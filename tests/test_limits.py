@@ -59,6 +59,7 @@ def test_without_disk_space_the_old_state_is_kept(tmp_path):
     assert (tmp_path / "previous-state.pt").read_bytes() == old
 
 
+@pytest.mark.slow
 def test_without_disk_space_volumes_and_views_are_named_and_not_listed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with files_below(20_000):
@@ -148,6 +149,7 @@ command_line.main(run, [])
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the limit is set from Linux's account of memory")
+@pytest.mark.slow
 def test_too_little_memory_is_reported(tmp_path):
     done = script(tmp_path, TRAIN % str(ROOT / "tests"))
     line = done.stderr.splitlines()[-1]

@@ -112,6 +112,7 @@ def test_an_imported_class_is_not_one_of_the_file(tmp_path, monkeypatch):
     assert load_class("methods", "odd", Method).__name__ == "Odd"
 
 
+@pytest.mark.slow
 def test_every_legal_combination_fits_together_at_full_width():
     """Without a method: whether channels and depths divide does not depend on it; `test_costs` builds each method."""
     for values in COVERING:
@@ -222,6 +223,7 @@ def test_a_strided_1x1_convolution_is_one_of_the_subsampled_image(n):
         torch.testing.assert_close(convolve(x, weight, 2), expected)
 
 
+@pytest.mark.slow
 def test_training_on_several_threads_does_not_write_out_of_bounds():
     """In a subprocess: torch's strided 1x1 convolution wrote out of bounds there, which killed the process."""
     script = (

@@ -86,6 +86,7 @@ def descriptors_left(count):
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
+@pytest.mark.slow
 def test_a_training_on_many_volumes_needs_few_descriptors(tmp_path):
     write_volume(tmp_path / "volume.ome.tiff", volume())
     write_volume(tmp_path / "view.ome.tiff", Volume(volume().voxels[:1, ::2], (TRANSMITTED_LIGHT,), (0.58, 0.29, 0.29)))

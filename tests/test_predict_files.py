@@ -331,6 +331,7 @@ for image in images:
 """
 
 
+@pytest.mark.slow
 def test_a_wide_stack_does_not_need_memory_for_its_prediction(tmp_path):
     """The prediction has 50 MB, of which memory holds a few rows."""
     model = saved_model(tmp_path / "model.pt", ratio=8, method="plain", topology="2d", interpolation="none")

@@ -43,6 +43,7 @@ def test_the_count_by_module_is_all_of_a_plain_network_and_little_of_repmode(top
     )
 
 
+@pytest.mark.slow
 def test_a_profile_grows_with_batch_and_window():
     few, many = (
         profile(tiny("dodnet", "3d"), TrainingSettings(iterations=1, batch=batch, patch=24), window)

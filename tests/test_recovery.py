@@ -127,15 +127,15 @@ def test_two_clones_that_share_a_cache_have_the_same_results(reproduced, tmp_pat
         folder = chaos.prepare(tmp_path / name, chaos.SMALL_PLAN)
         sh(folder, "dvc", "cache", "dir", "--local", str(tmp_path / "cache"))
         clones.append(folder)
-    ends_well([start(folder, "dvc", "repro", "train@tgnet-3to2d-prefix-r2") for folder in clones])
+    ends_well([start(folder, "dvc", "repro", TRAININGS[1]) for folder in clones])
     have = [chaos.sums(folder) for folder in clones]
-    assert have[0] == have[1] and "artifacts/runs/tgnet-3to2d-prefix-r2/model.pt" in have[0]
+    assert have[0] == have[1] and f"artifacts/runs/{PLAIN}/model.pt" in have[0]
     expected = chaos.sums(reproduced[0])
     assert {name: expected[name] for name in have[0] if name.startswith("artifacts")} == {
         name: value for name, value in have[0].items() if name.startswith("artifacts")
     }
     locks = [chaos.locked(folder) for folder in (reproduced[0], *clones)]
-    assert all(lock[TRAININGS[0]] == locks[0][TRAININGS[0]] for lock in locks)
+    assert all(lock[TRAININGS[1]] == locks[0][TRAININGS[1]] for lock in locks)
 
 
 def test_a_full_or_read_only_cache_is_named_and_space_or_permission_is_enough(reproduced, clone, small_disk):

@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from pipeline.plan.lockfile import LOCKFILE, forget_unplanned
 from pipeline.plan.params import PARAMS, parse_params
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import write_text
@@ -42,10 +43,10 @@ def compose(overrides: Sequence[str], conf: Path = CONF) -> str:
 
 
 def choose(overrides: Sequence[str]) -> None:
-    """Write params.yaml with these overrides, and save them for later compositions.
+    """Write params.yaml with these overrides, save them for later compositions, and shorten dvc.lock to the new plan.
 
     Raises:
-        SparseSSPError: As for `compose`; both files are then unchanged.
+        SparseSSPError: As for `compose`; all files are then unchanged.
     """
     choice = _HEAD + _as_config(overrides)
     with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +60,8 @@ def choose(overrides: Sequence[str]) -> None:
         raise SparseSSPError(f"{list(overrides)} cannot be saved; use `dvc exp run -S` or edit pipeline/conf")
     write_text(CONF / _CHOICE, choice)
     write_text(PARAMS, composed)
+    params = parse_params(composed, PARAMS.name)
+    forget_unplanned(LOCKFILE, (*params.experiments, *params.ratios))
 
 
 def _as_config(overrides: Sequence[str]) -> str:

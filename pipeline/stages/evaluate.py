@@ -12,12 +12,13 @@ import pandas as pd
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.paths import RESULTS, RUNS, SPLIT, VOLUMES, views
+from pipeline.paths import RESULTS, RUNS, VOLUMES
 from pipeline.results import write_scores
 from pipeline.running import main
+from pipeline.samples import stage_samples
 from sparsessp.config import InferenceSettings
 from sparsessp.data.examples import STRUCTURES_SHOWN, centre, first_volumes, has_examples, write_examples
-from sparsessp.data.samples import Sample, load_samples, read_manifest, write_table
+from sparsessp.data.samples import Sample, read_manifest, write_table
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, read_volume
 from sparsessp.learning.checkpoints import load_model
 from sparsessp.learning.device_scores import score_tensor
@@ -47,7 +48,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     results = RESULTS / chosen.experiment
     network = load_model(RUNS / chosen.experiment / MODEL_FILE).to(default_device())
-    samples = load_samples(VOLUMES, views(network.settings.ratio), SPLIT, "test")
+    samples = stage_samples(network.settings.ratio, "test")
 
     def predictor(sample: Sample) -> Tensor:
         planes = len(sample.target_DHW)

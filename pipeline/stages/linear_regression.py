@@ -10,12 +10,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.paths import RESULTS, SPLIT, VOLUMES, views
+from pipeline.paths import RESULTS
 from pipeline.results import write_scores
 from pipeline.running import main
+from pipeline.samples import stage_samples
 from sparsessp.config import RATIOS
 from sparsessp.data.examples import centre, first_volumes, write_examples
-from sparsessp.data.samples import load_samples
 from sparsessp.learning.evaluation import evaluate, linear_regression
 from sparsessp.schema import EXAMPLES_FILE
 from sparsessp.schema import linear_regression as name_at
@@ -27,7 +27,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--ratio", type=int, choices=RATIOS, required=True, help="sparsity ratio of the views")
     ratio = parser.parse_args(arguments).ratio
     results = RESULTS / name_at(ratio)
-    train, test = (load_samples(VOLUMES, views(ratio), SPLIT, part) for part in ("train", "test"))
+    train, test = (stage_samples(ratio, part) for part in ("train", "test"))
     write_scores(results, evaluate(linear_regression(train), test, name_at(ratio)))
     examples = first_volumes(test).values()
     views_and_targets = {f"{s.volume}.view": centre(s.view_dHW) for s in examples}

@@ -25,16 +25,18 @@ from pipeline import states
 from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, views
 from pipeline.ranks import launch, wanted_ranks
 from pipeline.running import main
+from pipeline.samples import stage_samples
 from pipeline.sources import BACKBONES_FOLDER, METHODS_FOLDER, ROOT, sources
 from sparsessp import __version__
 from sparsessp.config import InferenceSettings, NetworkSettings, Settings, TrainingSettings
 from sparsessp.costs.counted import describe
-from sparsessp.data.samples import Sample, load_samples, tasks_of, write_table
+from sparsessp.data.samples import Sample, tasks_of, write_table
 from sparsessp.data.voxels import voxel_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning import ranks
 from sparsessp.learning.checkpoints import save_model
 from sparsessp.learning.training import Trained, train
+from sparsessp.networks.network import Network
 from sparsessp.schema import HISTORY_FILE, MANIFEST, MODEL_FILE, NETWORK_FILE, VIEWS
 from sparsessp.structures import STRUCTURES
 from sparsessp.support.command_line import parser, settings
@@ -104,7 +106,7 @@ def _run(arguments: Sequence[str]) -> None:
         )
     # Remove the scores of an earlier run of this name: if this run fails, they must not be taken for its scores.
     shutil.rmtree(RESULTS / network.name, ignore_errors=True)
-    samples = [load_samples(VOLUMES, views(network.ratio), SPLIT, part) for part in ("train", "validation")]
+    samples = [stage_samples(network.ratio, part) for part in ("train", "validation")]
     notes = _notes(training, inference, samples[0])
     folder = state_folder(network, training, inference)
     notice = states.unused([other for other in states.folders(network.name) if other != folder])
@@ -121,8 +123,9 @@ def _write(trained: Trained, network: NetworkSettings, inference: InferenceSetti
     finished = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     duration = {"seconds": round(trained.seconds, 3), "finished": finished, "ranks": ranks.count(), **facts(network)}
     out = RUNS / network.name
+    model = trained.model if isinstance(trained.model, Network) else trained.model.networks[0]
     write_table(out / HISTORY_FILE, trained.history)
-    write_text(out / NETWORK_FILE, json.dumps(describe(network, inference.window), indent=1) + "\n")
+    write_text(out / NETWORK_FILE, json.dumps(describe(network, inference.window, model), indent=1) + "\n")
     write_text(DURATIONS / f"{network.name}.json", json.dumps(duration, indent=1) + "\n")
     save_model(out / MODEL_FILE, trained.model, notes)
 

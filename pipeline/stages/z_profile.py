@@ -8,11 +8,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.paths import RESULTS, SPLIT, VOLUMES, views
+from pipeline.paths import RESULTS
 from pipeline.results import write_scores
 from pipeline.running import main
+from pipeline.samples import stage_samples
 from sparsessp.config import RATIOS
-from sparsessp.data.samples import load_samples
 from sparsessp.learning.evaluation import evaluate, z_profile
 from sparsessp.schema import Z_PROFILE
 
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> None:
         help="ratio of the views to load; the scores do not depend on it",
     )
     ratio = parser.parse_args(arguments).ratio
-    train, test = (load_samples(VOLUMES, views(ratio), SPLIT, part) for part in ("train", "test"))
+    train, test = (stage_samples(ratio, part) for part in ("train", "test"))
     write_scores(RESULTS / Z_PROFILE, evaluate(z_profile(train), test, Z_PROFILE))
 
 

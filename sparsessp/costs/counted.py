@@ -4,9 +4,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sparsessp.config import NetworkSettings
+from sparsessp.costs.operations import OperationCounter
+from sparsessp.networks.convolution import every_tap
 from sparsessp.networks.method import load_method
 from sparsessp.networks.network import Network
 from sparsessp.structures import STRUCTURES
@@ -40,9 +42,10 @@ def macs(network: Network, rows: int = 128, columns: int = 128) -> int:
     Convolutions, linear layers and matrix products count, functional calls included; normalisation, activation and
     interpolation do not. The network may be on the meta device.
     """
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    # Operators that compute attention as one have no formula on every device.
+    with OperationCounter() as counter, every_tap(), sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         network(*_patch(network, rows, columns))
-    return counter.get_total_flops() // 2
+    return counter.total // 2
 
 
 def module_macs(network: Network, rows: int = 128, columns: int = 128) -> int:
@@ -101,18 +104,20 @@ def shapes(network: Network, rows: int = 128, columns: int = 128) -> list[tuple[
     return [("view", tuple(view.shape[1:])), *seen, ("prediction", tuple(output.shape[1:]))]
 
 
-def describe(settings: NetworkSettings, rows: int = 128) -> dict[str, Any]:
+def describe(settings: NetworkSettings, rows: int = 128, network: Network | None = None) -> dict[str, Any]:
     """Return the counted costs and the shapes of a network for one patch.
 
     Args:
         settings: Settings of the network.
         rows: Rows and columns of the patch.
+        network: A network with these settings; by default one on the meta device, which takes no memory, but whose
+            operators import torch._dynamo.
 
     Returns:
         `name`; `networks`, the number of networks with these costs each; `parameters`; `gmacs`; `patch`, its planes,
         rows and columns; `settings`; `shapes`, the `part` and `shape` of each part, in order.
     """
-    network = meta_network(settings)
+    network = meta_network(settings) if network is None else network
     return {
         "name": settings.name,
         "networks": len(STRUCTURES) if load_method(settings).per_structure else 1,

@@ -14,10 +14,10 @@ from time import perf_counter
 
 import torch
 from torch.nn import functional as F
-from torch.optim import Adam
 
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.errors import SparseSSPError
+from sparsessp.learning.adam import EagerAdam
 from sparsessp.learning.device_scores import score_tensor
 from sparsessp.learning.graphs import WARM_UP
 from sparsessp.learning.inference import predict_tensor
@@ -134,8 +134,7 @@ def _context() -> BaseContext:
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
-    # An optimiser's first step imports torch._dynamo, which takes as long as torch itself.
-    context.set_forkserver_preload([__name__, "torch._dynamo"])
+    context.set_forkserver_preload([__name__])
     return context
 
 
@@ -145,7 +144,7 @@ def _in_child(threads: int, measure: Callable[..., Cost], device: torch.device, 
     for n, convolution in ((2, F.conv2d), (3, F.conv3d)):
         weight = torch.ones(8, 8, *[3] * n, requires_grad=True)
         convolution(torch.ones(1, 8, *[8] * n), weight, padding=1).sum().backward()
-        Adam([weight], fused=True).step()
+        EagerAdam([weight], fused=True).step()
     before = peak_resident_bytes()
     cost = measure(device, *arguments)
     return Cost(cost.seconds, (peak_resident_bytes() - before) / _MIB)

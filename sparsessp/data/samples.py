@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -23,6 +22,7 @@ from sparsessp.data.volumes import (
     sparse_view,
     write_volume,
 )
+from sparsessp.data.voxel_checks import VoxelChecks, check_voxels
 from sparsessp.errors import SparseSSPError
 from sparsessp.schema import CHECKSUM_COLUMN, MANIFEST, VIEWS
 from sparsessp.structures import structure
@@ -121,23 +121,15 @@ def make_views(volumes: Path, views: Path, ratio: int, phase: int = 0, progress:
     write_table(views / VIEWS, rows.assign(ratio=ratio, phase=phase))
 
 
-def check_voxels(stack: Stack, source: str) -> None:
-    """Check that a stack is not empty, finite and not constant.
-
-    Raises:
-        SparseSSPError: It is empty, not finite or constant; the message names `source`.
-    """
-    if stack.size == 0:
-        raise SparseSSPError(f"{source}: the stack is empty, its shape is {stack.shape}")
-    low, high = float(stack.min()), float(stack.max())
-    if not np.isfinite([low, high]).all():
-        raise SparseSSPError(f"{source}: some voxels are NaN or infinite; all must be finite")
-    if low == high:
-        raise SparseSSPError(f"{source}: every voxel is {low:g}; a constant stack cannot be learned from")
-
-
-def load_samples(volumes: Path, views: Path, splits: Path, part: str) -> list[Sample]:
+def load_samples(volumes: Path, views: Path, splits: Path, part: str, record: Path | None = None) -> list[Sample]:
     """Open the samples of one part of the split.
+
+    Args:
+        volumes: Folder of the prepared volumes.
+        views: Folder of their sparse views.
+        splits: CSV file that assigns the volumes to parts.
+        part: One of `PARTS`.
+        record: Record of the voxels that were checked before, see `VoxelChecks`; None checks all.
 
     Raises:
         SparseSSPError: The part is unknown or empty, or a file is missing, inconsistent with the others, or
@@ -155,16 +147,19 @@ def load_samples(volumes: Path, views: Path, splits: Path, part: str) -> list[Sa
         if len(missing):
             raise SparseSSPError(f"{source}: volume {missing.iloc[0]!r} of {splits} is missing")
     rows = manifest[manifest["volume"].isin(wanted)].merge(sampled, on="volume")
-    return [_load(volumes, views, row) for row in rows.to_dict("records")]
+    checks = VoxelChecks(record)
+    samples = [_load(volumes, views, row, checks) for row in rows.to_dict("records")]
+    checks.save()
+    return samples
 
 
-def _load(volumes: Path, views: Path, row: dict) -> Sample:
+def _load(volumes: Path, views: Path, row: dict, checks: VoxelChecks) -> Sample:
     key, path = row["structure"], row["path_x"]
     target = open_channel(volumes / path, key)
     view = open_channel(views / path, TRANSMITTED_LIGHT)
     # The files may have changed since they were sampled, which no score would show.
-    check_voxels(target, f"{volumes / path}, channel {key}")
-    check_voxels(view, str(views / path))
+    checks.check(target, volumes / path, key)
+    checks.check(view, views / path, TRANSMITTED_LIGHT)
     ratio, phase = int(row["ratio"]), int(row["phase"])
     planes = len(range(phase, len(target), ratio))
     if view.shape != (planes, *target.shape[1:]):

@@ -27,6 +27,7 @@ from sparsessp.data.crops import Crops, Patch
 from sparsessp.data.samples import Sample
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning import checkpoints, ranks
+from sparsessp.learning.adam import EagerAdam
 from sparsessp.learning.graphs import CHECK_EVERY, GraphedStep, read_losses
 from sparsessp.learning.validation import Validation
 from sparsessp.networks.blocks import ResidualBlock
@@ -116,7 +117,7 @@ def _scheduler(optimiser: Adam, schedule: str, steps: int) -> LRScheduler:
 
 def optimiser(network: Network, training: TrainingSettings) -> Adam:
     """Return Adam for the weights of the network, which one fused operation updates."""
-    return Adam(network.parameters(), lr=training.learning_rate, betas=(0.9, training.beta2), fused=True)
+    return EagerAdam(network.parameters(), lr=training.learning_rate, betas=(0.9, training.beta2), fused=True)
 
 
 def train_step(

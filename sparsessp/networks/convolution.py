@@ -4,7 +4,8 @@ Shapes are those of `blocks`; a kernel is (O, I, K ...). All convolutions have "
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,6 +22,22 @@ _KERNEL_GRADIENT = {2: gradients.conv2d_weight, 3: gradients.conv3d_weight}
 # product is slower (docs/speed.md#what-was-tried).
 _SMALL = 64
 
+_every_tap = False
+
+
+@contextmanager
+def every_tap() -> Iterator[None]:
+    """Compute with every tap of a kernel in this block, also with those that never reach the image.
+
+    Operations are counted so, as in the paper.
+    """
+    global _every_tap
+    before, _every_tap = _every_tap, True
+    try:
+        yield
+    finally:
+        _every_tap = before
+
 
 def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1) -> Tensor:
     """Convolve an image with a computed kernel.
@@ -34,9 +51,8 @@ def convolve(x_BC: Tensor, kernel_OI: Tensor, stride: int = 1) -> Tensor:
         x_BC, stride = subsample(x_BC, stride), 1
     if x_BC.device.type == "cpu" and torch.is_grad_enabled():
         return _CpuConvolution.apply(x_BC, kernel_OI, stride)
-    # On the meta device operations are only counted, and as in the paper every tap counts. An exported network takes
-    # images of any size.
-    if x_BC.device.type != "meta" and not torch.compiler.is_exporting():
+    # An exported network takes images of any size.
+    if not (_every_tap or torch.compiler.is_exporting()):
         kernel_OI = crop_to_reachable_taps(kernel_OI, x_BC.shape[2:])
     return _convolved(x_BC, _laid_out(kernel_OI), stride)
 
