@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from sparsessp.application.images.image import Image, chosen_scene, in_um, plane_error
+from sparsessp.data.images.image import Image, chosen_scene, in_um, plane_error
 from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block, is_described
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
