@@ -9,7 +9,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from sparsessp.config import NetworkSettings
 from sparsessp.networks.method import load_method
 from sparsessp.networks.network import Network
-from sparsessp.structures import STRUCTURES
 
 
 def meta_network(settings: NetworkSettings) -> Network:
@@ -115,7 +114,7 @@ def describe(settings: NetworkSettings, rows: int = 128) -> dict[str, Any]:
     network = meta_network(settings)
     return {
         "name": settings.name,
-        "networks": len(STRUCTURES) if load_method(settings).per_structure else 1,
+        "networks": len(settings.structures) if load_method(settings).per_structure else 1,
         "parameters": parameters(network),
         "gmacs": round(macs(network, rows, rows) / 1e9, 6),
         "patch": [settings.depth, rows, rows],
