@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
-from sparsessp.data.folder.needs import Needs
 
 from pipeline.paths import ARTIFACTS
 from sparsessp.config import Settings
 from sparsessp.data.allencell.settings import AcquisitionSettings
+from sparsessp.data.folder.needs import Needs
 from sparsessp.data.splits import Rule
 from sparsessp.errors import SparseSSPError
 from sparsessp.structures import KEYS, key_of
@@ -99,12 +99,14 @@ KINDS: dict[str, type[Source]] = {
 }
 
 
-def images_folder(csv: str, root: Path = Path()) -> str:
+def images_folder(csv: str | None, root: Path = Path()) -> str:
     """Return the folder of a CSV file that lists images, which DVC checks for changes.
 
     Raises:
-        SparseSSPError: The file is missing, or its folder holds the pipeline or its outputs.
+        SparseSSPError: The file is not given or missing, or its folder holds the pipeline or its outputs.
     """
+    if csv is None:
+        raise SparseSSPError("data.csv is not set; give the CSV file that lists your images: data.csv=FOLDER/FILE.csv")
     path = root / csv
     if not path.is_file():
         raise SparseSSPError(f"data.csv = {csv}: there is no such file in {root.resolve()}")

@@ -204,7 +204,7 @@ def _check_grid(images: Sequence[Listed], needs: Needs, faults: Faults) -> None:
             faults.add_value(line, "image", written, f"{problem}{planes}, a multiple of each ratio")
         if min(rows, columns) < needs.patch:
             problem = f"{rows} rows and {columns} columns with pixels of {pixel:.4g} µm; the scale needs {needs.patch} "
-            hint = f"or more: set scale.training.patch to at most {min(rows, columns)}, or use a smaller data.pixel_um"
+            hint = f"or more: set scale.training.patch to at most {min(rows, columns)}, or data.source.pixel_um smaller"
             faults.add_value(line, "image", written, problem + hint)
 
 
