@@ -346,7 +346,7 @@ def test_unplanned_runs_are_listed_separately(tmp_path):
         (HEAD, "no volume"),
         (HEAD + "a,dna,1,x,1,1,1\n", "not a table"),
         (HEAD + "a,dna,1,inf,1,1,1\n", "finite"),
-        (HEAD + "a,nucleus,1,1,1,1,1\n", "'nucleus'"),
+        (HEAD + "a,,1,1,1,1,1\n", "no structure"),
         (HEAD + "a,dna,1,1,1,1,1\na,dna,1,1,1,1,1\n", "twice"),
         (HEAD + "a,dna,1,1,1,1,1\n", "not those of"),
     ],
