@@ -1,6 +1,7 @@
 """A user's own training images: the CSV file, its checks, their preparation, and a report."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,7 @@ def test_all_faults_are_listed_at_once_with_line_column_value_and_what_is_allowe
         ("flat.tiff,0,0,dna,train,,", r"a single plane \(2D\)"),
         ("rgb.tiff,0,0,dna,train,,", "a colour image"),
         ("note.txt,0,1,dna,train,,", "allowed: OME-TIFF, TIFF, CZI, OME-Zarr"),
-        ("good.ome.tiff,TL,RFP,dna,training,,", "split = 'training': allowed: train, validation, test"),
+        ("good.ome.tiff,TL,RFP,nucleolus,training,,", "split = 'training': allowed: train, validation, test"),
         ("good.ome.tiff,TL,RFP,a/b,train,,", "structure = 'a/b': allowed: a letter"),
         ("good.ome.tiff,TL,RFP,all,train,,", "structure = 'all'.*not all"),
         ("good.ome.tiff,TL,RFP,,train,,", "structure = '': a value is needed"),
@@ -160,7 +161,11 @@ def test_all_faults_are_listed_at_once_with_line_column_value_and_what_is_allowe
     ("lines", "header", "said"),
     (
         (six(), HEADER, None),
-        ([f"{line},d{n // 3}" for n, line in enumerate(six())], f"{HEADER},group", "cannot be split by group"),
+        (
+            [f"{line},d{n // 3}" for n, line in enumerate(six())],
+            f"{HEADER},group",
+            "whole groups (images, without the column group) cannot be assigned",
+        ),
         (
             [f"{line},{'train' if n else ''}" for n, line in enumerate(six())],
             f"{HEADER},split",
@@ -234,13 +239,18 @@ def test_rows_with_the_same_image_or_group_are_in_one_group(pairs):
     rows = [
         Row(n, f"{image}.tiff", "0", "dna", group=None if g is None else f"g{g}") for n, (image, g) in enumerate(pairs)
     ]
-    names = groups(rows)
+    names = groups(rows, Path("/images"))
     for row, name in zip(rows, names, strict=True):
         for other, other_name in zip(rows, names, strict=True):
             if row.image == other.image or (row.group and row.group == other.group):
                 assert name == other_name
     if not any(row.group for row in rows):
         assert len(set(names)) == len({row.image for row in rows})
+
+
+def test_an_image_is_the_same_however_its_path_is_written(tmp_path):
+    rows = [Row(n, image, "0", "dna") for n, image in enumerate(("a.tiff", "./a.tiff", f"{tmp_path}/a.tiff", "b.tiff"))]
+    assert groups(rows, tmp_path) == ["a.tiff", "a.tiff", "a.tiff", "b.tiff"]
 
 
 def test_a_subset_of_the_twelve_keeps_their_task_codes_and_other_names_get_their_own():

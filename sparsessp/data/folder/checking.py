@@ -85,7 +85,7 @@ def check(table: Path, needs: Needs, voxels: bool = True) -> list[Listed]:
     faults = Faults(table)
     rows = read_rows(table, faults)
     rows = _wanted(table, rows, needs, faults)
-    names = groups(rows)
+    names = groups(rows, table.parent)
     images = [found for row, name in zip(rows, names, strict=True) if (found := _open(table, row, name, faults))]
     _check_twice(images, faults)
     if images:
@@ -216,8 +216,8 @@ def _check_split(rows: Sequence[Row], names: Sequence[str], faults: Faults) -> N
     if not given:
         try:
             _automatic(rows, names)
-        except SparseSSPError as error:
-            faults.add(0, f"column split is not given, and the images cannot be split by group: {error}")
+        except SparseSSPError:
+            faults.add(0, _unsplittable(rows, names))
         return
     for row in rows:
         if not row.split:
@@ -225,14 +225,26 @@ def _check_split(rows: Sequence[Row], names: Sequence[str], faults: Faults) -> N
     first: dict[str, Row] = {}
     for row, name in zip(rows, names, strict=True):
         other = first.setdefault(name, row)
-        if row.split and other.split and row.split != other.split:
+        if row.split != other.split and {row.split, other.split} <= set(PARTS):
             problem = f"line {other.line} has the same group or image in {other.split!r}; a group must be in one part"
             faults.add_value(row.line, "split", row.split, problem)
     for key in in_order(row.structure for row in rows):
         have = {row.split for row in rows if row.structure == key}
         for part in PARTS:
-            if part not in have and None not in have:
+            if part not in have and have <= set(PARTS):
                 faults.add(0, f"structure {key!r} has no {part} image; each structure needs one in every part")
+
+
+def _unsplittable(rows: Sequence[Row], names: Sequence[str]) -> str:
+    """Return why the images cannot be split, with the groups of each structure."""
+    sizes = []
+    for key in in_order(row.structure for row in rows):
+        own = [name for row, name in zip(rows, names, strict=True) if row.structure == key]
+        sizes.append(f"{key}: {len(own)} in {len(set(own))} groups")
+    return (
+        "split: whole groups (images, without the column group) cannot be assigned so that each structure has images "
+        f"in {', '.join(PARTS)}; {'; '.join(sizes)}: give the column split, or 3 or more groups per structure"
+    )
 
 
 def _automatic(rows: Sequence[Row], names: Sequence[str]) -> list[str]:

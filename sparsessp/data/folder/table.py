@@ -84,7 +84,7 @@ def _line(fault: tuple[int, str]) -> int:
 
 
 def read_rows(path: Path, faults: Faults) -> list[Row]:
-    """Return the lines of the CSV file whose values are allowed; faults of the others are added to `faults`.
+    """Return the lines of the CSV file whose images can be looked for; all faults are added to `faults`.
 
     Raises:
         SparseSSPError: The file is missing, is not CSV, has no rows, or a column is missing, unknown or listed twice.
@@ -148,7 +148,6 @@ def _row(line: int, texts: dict[str, str], faults: Faults) -> Row | None:
         usable = False
     if given.get("split", PARTS[0]) not in PARTS:
         faults.add_value(line, "split", given["split"], f"allowed: {', '.join(PARTS)}")
-        usable = False
     edges = [_edge(line, name, given, faults) for name in VOXEL_COLUMNS]
     scene = given.get("scene")
     if scene is not None and not (scene.isascii() and scene.isdigit()):
