@@ -47,6 +47,10 @@ STRUCTURES: tuple[Structure, ...] = tuple(Structure(*row, task) for task, row in
 KEYS: tuple[str, ...] = tuple(structure.key for structure in STRUCTURES)
 
 
+OWN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]{0,63}")
+OWN_NAME_ALLOWED = "a letter, then letters, digits, spaces, '.', '_', '-', at most 64"
+
+
 def structure(key: str) -> Structure:
     """Return the structure with this key.
 

@@ -268,6 +268,7 @@ def test_a_subset_of_the_twelve_keeps_their_task_codes_and_other_names_get_their
         ("data.split.rule=repmode", "columns split and group"),
         ("data.source.pixel_um=-1", "pixel_um = -1"),
         ("data.source.depth=4", "do not match"),
+        ("structures=[--x]", "names as in the CSV file"),
     ),
 )
 def test_a_bad_setting_of_own_images_is_refused(images, override, said):

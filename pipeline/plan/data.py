@@ -11,7 +11,7 @@ from sparsessp.data.allencell.settings import AcquisitionSettings
 from sparsessp.data.folder.needs import Needs
 from sparsessp.data.splits import Rule
 from sparsessp.errors import SparseSSPError
-from sparsessp.structures import KEYS, key_of
+from sparsessp.structures import KEYS, OWN_NAME, OWN_NAME_ALLOWED, key_of
 
 
 def _several(value: Any) -> Any:
@@ -78,6 +78,13 @@ class FolderSource(Settings):
     )
     depth: int = Field(ge=1, description="Planes of a training crop")
     patch: int = Field(ge=1, description="Rows and columns of a training crop")
+
+    @field_validator("structures")
+    @classmethod
+    def _nameable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(OWN_NAME.fullmatch(name) for name in value):
+            raise ValueError(f"allowed: all, or a list of names as in the CSV file: {OWN_NAME_ALLOWED}")
+        return value
 
     @field_validator("pixel_um", mode="before")
     @classmethod

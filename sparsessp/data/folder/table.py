@@ -11,14 +11,13 @@ from sparsessp.data.images.image import Spacing
 from sparsessp.data.splits import PARTS
 from sparsessp.errors import SparseSSPError
 from sparsessp.schema import VOXEL_COLUMNS
-from sparsessp.structures import key_of
+from sparsessp.structures import OWN_NAME, OWN_NAME_ALLOWED, key_of
 from sparsessp.support.files import raise_system_error
 
 REQUIRED = ("image", "fluorescence", "structure")
 OPTIONAL = ("transmitted_light", "split", "group", *VOXEL_COLUMNS, "scene", "axes")
 COLUMNS = (*REQUIRED, *OPTIONAL)
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]{0,63}")
 # Rows of tables, the other channel of a prepared volume, and words that a CSV file does not keep as text.
 _RESERVED = ("all", "structure_mean", "delta_imp_percent", "transmitted_light", "true", "false", "inf", "infinity")
 
@@ -142,8 +141,8 @@ def _row(line: int, texts: dict[str, str], faults: Faults) -> Row | None:
             faults.add_value(line, name, texts[name], f"a value is needed in every line; needed: {', '.join(REQUIRED)}")
             usable = False
     structure = key_of(given.get("structure", ""))
-    if "structure" in given and (not _NAME.fullmatch(structure) or structure.casefold() in _RESERVED):
-        allowed = f"a letter, then letters, digits, spaces, '.', '_', '-', at most 64; not {', '.join(_RESERVED)}"
+    if "structure" in given and (not OWN_NAME.fullmatch(structure) or structure.casefold() in _RESERVED):
+        allowed = f"{OWN_NAME_ALLOWED}; not {', '.join(_RESERVED)}"
         faults.add_value(line, "structure", given["structure"], f"allowed: {allowed}")
         usable = False
     if given.get("split", PARTS[0]) not in PARTS:
