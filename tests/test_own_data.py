@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+import chaos
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from helpers.checkout import ROOT, make_clone, sh
+from helpers.checkout import ROOT, sh
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -284,17 +285,16 @@ def test_a_plan_counts_own_images(images):
     assert data.images == 6 and data.shape == SHAPE
 
 
-@pytest.mark.slow
-def test_six_small_files_are_trained_to_a_report_that_shows_their_structures(images, tmp_path):
-    clone = make_clone(tmp_path / "clone")
+def test_six_small_files_are_trained_to_a_report_that_shows_their_structures(clone, images):
     table = write_table(images, *six())
     plan = "plan.grid=[{method:[tgnet],topology:[3to2d]}]"
-    chosen = ("data=folder", f"data.csv={table}", "scale=smoke", "methods=[tgnet]", "ratio=4", plan)
+    # The clone has measured the networks of this scale, which takes longest.
+    chosen = ("scale=smoke", chaos.SAVE_OFTEN, "data=folder", f"data.csv={table}", "ratio=4", plan)
     sh(clone, "python", "-m", "pipeline.compose", *chosen)
-    environment = {"OMP_NUM_THREADS": "1", "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
-    sh(clone, "dvc", "repro", **environment)
+    said = sh(clone, "dvc", "repro", OMP_NUM_THREADS="1").stdout
+    assert "Running stage 'fetch'" in said and "Running stage 'profile'" not in said
     page = (clone / "reports" / "README.md").read_text()
-    assert "| Lamp1 |" in page and "| Nucleolus |" in page and "Golgi" not in page and "(*" not in page
+    assert "| Lamp1 |" in page and "| Nucleolus |" in page and "Golgi" not in page
     by_structure = pd.read_csv(clone / "reports" / "tables" / "table7.csv")
     assert not [name for name in by_structure if name.endswith("_paper")]
     run = by_structure.set_index("experiment").loc["tgnet-3to2d-prefix-r4"]
@@ -303,8 +303,7 @@ def test_six_small_files_are_trained_to_a_report_that_shows_their_structures(ima
     card = sh(clone, "python", "-m", "sparsessp", "inspect", "artifacts/runs/tgnet-3to2d-prefix-r4").stdout
     assert "nucleolus, Lamp1" in card
 
-    assert "up to date" in sh(clone, "dvc", "status", **environment).stdout
+    assert "up to date" in sh(clone, "dvc", "status", "fetch").stdout
     write_image(images / "5.ome.tiff", seed=9)
-    status = sh(clone, "dvc", "status", "fetch", **environment).stdout
+    status = sh(clone, "dvc", "status", "fetch").stdout
     assert "modified" in status and str(images) in status
-    sh(clone, "dvc", "repro", "split", **environment)
