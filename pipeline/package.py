@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.commands import command
 from pipeline.paths import ARTIFACTS, RESULTS, RUNS, VOLUMES
+from pipeline.plan.data import FolderSource
 from pipeline.plan.params import DataParams, read_params
 from pipeline.provenance import commit
 from sparsessp.application.card import ModelCard, mean_scores
@@ -30,6 +31,8 @@ def data_facts(data: DataParams) -> dict[str, Any]:
     """Return the `DataFacts` of the dataset that params.yaml names, as plain values."""
     if data.simulated:
         return {"name": data.name, "licence": "BSD-3-Clause, as this software.", "simulated": True}
+    if isinstance(data.source, FolderSource):
+        return {"name": data.name, "licence": data.licence or "Terms of use not stated."}
     terms = load_catalogue(Path(data.source.catalogue)).licence
     return {"name": data.name, "licence": f"{terms.text} {terms.url}", "citation": terms.citation}
 

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pipeline.paths import SPLIT, VOLUMES
+from pipeline.plan.data import FolderSource
 from pipeline.plan.params import PARAMS, Params
 from sparsessp.reporting.document.model import DASH, Code, Inline
 from sparsessp.schema import MANIFEST
@@ -31,6 +32,10 @@ def inputs(params: Params) -> dict[str, Inline]:
         f"split of the volumes, {SPLIT.name}": SPLIT,
         f"packages, {PINS}": PINS,
     }
+    if isinstance(params.data.source, FolderSource):
+        files[f"list of the images, {params.data.csv}"] = Path(params.data.source.csv)
+    if params.pretrained_run:
+        files[f"weights at the start, {params.pretrained_run}"] = Path(params.pretrained_run)
     return {
         **{name: ("sha256 ", Code(sha256(path))) for name, path in files.items()},
         "pinned versions": ", ".join(f"{name} {pins[name]}" for name in PACKAGES if name in pins),

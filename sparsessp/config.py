@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sparsessp.errors import SparseSSPError
+from sparsessp.structures import KEYS
 
 RATIOS = (1, 2, 4, 8)
 TOPOLOGIES: dict[str, tuple[int, int]] = {"2d": (2, 2), "3d": (3, 3), "2to3d": (2, 3), "3to2d": (3, 2)}
@@ -250,6 +251,15 @@ class ArchitectureSettings(Settings):
 
 class NetworkSettings(ExperimentSettings, ArchitectureSettings):
     """All settings that define a network."""
+
+    structures: tuple[str, ...] = Field(default=KEYS, description="Structures in the order of their task codes")
+
+    @field_validator("structures")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("give each structure once, and at least one")
+        return value
 
     @model_validator(mode="after")
     def _whole_blocks(self) -> Self:

@@ -10,6 +10,7 @@ VOXEL_COLUMNS = ("voxel_z_um", "voxel_y_um", "voxel_x_um")
 MANIFEST_COLUMNS = ("volume", "structure", "path", "plate", "planes", "height", "width", *VOXEL_COLUMNS)
 INTENSITY_COLUMNS = ("light_mean", "light_std", "target_mean", "target_std")
 CHECKSUM_COLUMN = "sha256"  # of the volume's file; always the last column
+PART_COLUMN = "part"  # of the split; also a column of the manifest of images whose owner splits them
 
 # Outputs of a training run.
 MODEL_FILE = "model.pt"

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pylibCZIrw import czi
 
-from sparsessp.application.images.opening import open_image
 from sparsessp.data.allencell.catalogue import load_catalogue
 from sparsessp.data.allencell.conversion import convert
 from sparsessp.data.allencell.images import read_image
 from sparsessp.data.allencell.lists import Image
+from sparsessp.data.images.opening import open_image
 from sparsessp.data.voxel_size import edge_um, micrometres
 from sparsessp.errors import SparseSSPError
 

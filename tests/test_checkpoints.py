@@ -126,7 +126,8 @@ def test_loading_runs_no_code(tmp_path, sealed):
     (
         ({"weights": {}}, "weights do not fit"),
         ({"weights": None}, "expected network, structures, weights"),
-        ({"structures": ["dna"]}, "made for structures"),
+        ({"structures": ["dna"]}, "weights do not fit"),
+        ({"structures": "dna"}, "expected network, structures, weights"),
         ({"network": {"method": "tgnet"}}, "'topology' is missing"),
     ),
 )

@@ -22,13 +22,13 @@ from helpers.server import Server
 from safetensors.torch import save_file
 
 from pipeline.plan.params import read_params
-from sparsessp.application.images.opening import open_image
 from sparsessp.data.allencell import download
 from sparsessp.data.allencell.archive import members
 from sparsessp.data.allencell.images import read_image
 from sparsessp.data.allencell.lists import LIGHT, PATH, TARGET, read_list
 from sparsessp.data.allencell.sources import local_path
 from sparsessp.data.examples import read_examples, write_examples
+from sparsessp.data.images.opening import open_image
 from sparsessp.data.samples import read_table, write_table
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, Volume, open_channel, read_volume, write_volume
 from sparsessp.errors import SparseSSPError

@@ -17,9 +17,9 @@ from pylibCZIrw import czi
 import sparsessp
 from sparsessp.__main__ import run
 from sparsessp.application import batch
-from sparsessp.application.images.image import light_channel
-from sparsessp.application.images.opening import open_image
 from sparsessp.application.outputs import DTYPES
+from sparsessp.data.images.image import light_channel
+from sparsessp.data.images.opening import open_image
 from sparsessp.errors import SparseSSPError
 
 SPACING = (2 * VOXEL_UM[0], *VOXEL_UM[1:])

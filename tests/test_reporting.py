@@ -346,7 +346,7 @@ def test_unplanned_runs_are_listed_separately(tmp_path):
         (HEAD, "no volume"),
         (HEAD + "a,dna,1,x,1,1,1\n", "not a table"),
         (HEAD + "a,dna,1,inf,1,1,1\n", "finite"),
-        (HEAD + "a,nucleus,1,1,1,1,1\n", "'nucleus'"),
+        (HEAD + "a,,1,1,1,1,1\n", "no structure"),
         (HEAD + "a,dna,1,1,1,1,1\na,dna,1,1,1,1,1\n", "twice"),
         (HEAD + "a,dna,1,1,1,1,1\n", "not those of"),
     ],
@@ -512,3 +512,26 @@ def test_training_cost_counts_every_crop_three_times(tmp_path):
     assert found[TGNET] == pytest.approx(3 * 10 * 4 * 1.5 / 4 / 1000)
     assert found["tgnet-2d-prefix-r2"] == pytest.approx(3 * 5 * 20 * 1.5 / 4 / 1000)
     assert np.isnan(found["tsns-3d-prefix-r2"])
+
+
+def test_the_page_of_own_structures_shows_them_and_no_score_of_the_paper(tmp_path):
+    own = [("a", "nucleolus"), ("b", "Lamp1")]
+    put(tmp_path / "results", TGNET, (0.2, 0.6), own)
+    put(tmp_path / "results", BASE, (0.4, 0.4), own)
+    known = labels(dataset="mine", size=None, simulated=False, test=2, paper_scores=False)
+    results = load_results(declare(TGNET, BASE), tmp_path / "results", known)
+    for frame in (comparisons.frame(3, results), structures.frame(results), references.frame(results)):
+        assert not [name for name in frame if name.endswith("_paper")]
+    assert structures.groups(results)[:3] == ("nucleolus", "Lamp1", "all")
+    page = readme(declare(TGNET, BASE), tmp_path / "results", known)
+    assert "| Lamp1 | .4000 | .6000 |" in page and "Golgi" not in page and "★" not in page
+    assert "## Table 7" in page and "## Table 3" in page and "## Table 5" not in page and "not planned" not in page
+
+
+def test_the_page_says_which_runs_started_from_a_model_file(tmp_path):
+    for name in (TGNET, BASE):
+        put(tmp_path / "results", name, 0.2)
+    plain = readme(declare(TGNET, BASE), tmp_path / "results", labels())
+    tuned = readme(declare(TGNET, BASE), tmp_path / "results", labels(start_file="m.pt", started=(TGNET,)))
+    assert "weights at the start" not in plain
+    assert f"| weights at the start | `m.pt` in `{TGNET}`; random in the other 1, " in tuned

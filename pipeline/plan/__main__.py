@@ -7,6 +7,7 @@ Examples:
   python -m pipeline.plan --scale paper --data allencell
   python -m pipeline.plan --scale bench ratio=8 'methods=[tgnet,dodnet]' --json
   python -m pipeline.plan --no-measure
+  python -m pipeline.plan --data folder data.csv=images/images.csv --no-measure
 """
 
 import json
@@ -89,7 +90,7 @@ def run(arguments: Sequence[str]) -> None:
     """Compose, estimate, print."""
     parser = command("plan", __doc__)
     parser.add_argument("--scale", help="scale, such as paper")
-    parser.add_argument("--data", help="dataset: synthetic or allencell")
+    parser.add_argument("--data", help="dataset: synthetic, allencell or folder")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra override, such as ratio=8")
     parser.add_argument("--no-measure", action="store_true", help="skip the measurement; hours are left out")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -1,5 +1,6 @@
 """Estimates for a plan: volumes, iterations, hours and disk space."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, prod
@@ -8,17 +9,18 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.plan.data import ArchivesSource
+from pipeline.plan.data import ArchivesSource, FolderSource
 from pipeline.plan.params import Experiment, Params
 from sparsessp.config import NetworkSettings
 from sparsessp.costs.counted import meta_network, parameters
 from sparsessp.data.allencell import catalogue as allencell
+from sparsessp.data.folder.checking import check, parts_of, pixel_size
 from sparsessp.data.microscope import catalogue as microscope
 from sparsessp.data.splits import DNA_VOLUMES, PARTS, counts
 from sparsessp.data.windows import imaged_starts, window_starts
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.method import load_method
-from sparsessp.structures import structure
+from sparsessp.structures import in_order, structure
 
 _DNA = "dna"
 # A forward pass takes about a third of a training step.
@@ -54,6 +56,8 @@ def amount(params: Params) -> Amount:
         SparseSSPError: The catalogue lacks the size or a number of images.
     """
     source = params.data.source
+    if isinstance(source, FolderSource):
+        return _own(source)
     path = Path(source.catalogue)
     if not isinstance(source, ArchivesSource):
         synthetic = microscope.load_catalogue(path)
@@ -74,6 +78,19 @@ def amount(params: Params) -> Amount:
     }
     everything = sum(n for name, n in catalogue.lists.rows.items() if name in catalogue.archives)
     return Amount(volumes, min(sum(rows.values()), everything), 3, catalogue.prepared)
+
+
+def _own(source: FolderSource) -> Amount:
+    """Return the amount of a user's own images, from their CSV file and what their files say."""
+    images = check(Path(source.csv), source.needs, voxels=False)
+    pixel = pixel_size(images, source.needs)
+    parts = parts_of(images)
+    found = Counter(zip((image.row.structure for image in images), parts, strict=True))
+    structures = in_order(image.row.structure for image in images)
+    volumes = {key: {part: found[key, part] for part in PARTS} for key in structures}
+    shapes = [image.prepared_shape(pixel) for image in images]
+    planes, rows, columns = (max(sizes) for sizes in zip(*shapes, strict=True))
+    return Amount(volumes, len(images), 2, (planes, rows, columns))
 
 
 def network_settings(params: Params, run: Experiment) -> NetworkSettings:

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.plan.data import DataParams, Name, Structures
+from pipeline.plan.data import ALL, DataParams, FileName, FolderSource, Name, Names
 from pipeline.plan.grid import budget_key, expand, ratios_in_use
+from pipeline.plan.starting import start_from
 from sparsessp.config import (
     METHODS,
     TOPOLOGIES,
@@ -19,6 +20,7 @@ from sparsessp.config import (
     TrainingSettings,
 )
 from sparsessp.errors import SparseSSPError
+from sparsessp.structures import KEYS
 from sparsessp.support.yaml_files import parse_yaml
 
 PARAMS = Path("params.yaml")
@@ -93,6 +95,7 @@ class Experiment(ExperimentSettings):
 
     epochs: int | None = None
     iterations: int | None = None
+    pretrained_run: FileName | None = None
     watch: str
 
 
@@ -102,9 +105,10 @@ class Params(Settings):
     ratio: int | list[int]
     tables: int | str | list[int]
     methods: str | list[str]
-    structures: Structures
+    structures: Names
     seeds: list[int]
     pretrained: bool | dict[str, str]
+    pretrained_run: FileName | None = None
     evaluation: EvaluationParams
     data: DataParams
     scale: ScaleParams
@@ -118,18 +122,28 @@ class Params(Settings):
             budget = self.scale.budget.model_dump()
             grid = self.plan.grid
             planned = expand(self.ratio, self.tables, self.methods, grid, budget, self.seeds, self.pretrained)
+            started = [name for name, item in self.experiments.items() if item.pretrained_run]
+            planned = start_from(planned, self.pretrained_run, started, self.pretrained)
         except SparseSSPError as error:
             raise ValueError(str(error)) from None
         have = {name: item.model_dump(exclude_none=True) for name, item in self.experiments.items()}
-        if have != planned or self.ratios != ratios_in_use(planned) or self.structures != self.data.source.structures:
+        if have != planned or self.ratios != ratios_in_use(planned) or not self._same_source():
             raise ValueError(
-                "experiments, ratios or data.source.structures do not match ratio, tables, methods, structures, plan "
-                "and scale, which determine them; do not edit them: run `python -m pipeline.compose OVERRIDE ...` or "
-                "`dvc exp run -S OVERRIDE`"
+                "experiments, ratios or data.source do not match ratio, tables, methods, structures, plan, scale "
+                "and pretrained_run, which determine them; do not edit them: run "
+                "`python -m pipeline.compose OVERRIDE ...` or `dvc exp run -S OVERRIDE`"
             )
         for item in planned.values():
             self._check_run(item)
         return self
+
+    def _same_source(self) -> bool:
+        """Return whether the source of the volumes repeats the settings that determine it."""
+        source, scale = self.data.source, self.scale
+        if isinstance(source, FolderSource):
+            own = (self.data.csv, self.structures, scale.network.depth, scale.training.patch)
+            return own == (source.csv, source.structures, source.depth, source.patch)
+        return source.structures == (KEYS if self.structures == ALL else self.structures)
 
     def _check_run(self, item: Mapping[str, Any]) -> None:
         """Validate the settings that the stages of this run will receive."""

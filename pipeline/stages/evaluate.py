@@ -17,7 +17,7 @@ from pipeline.results import write_scores
 from pipeline.running import main
 from pipeline.samples import stage_samples
 from sparsessp.config import InferenceSettings
-from sparsessp.data.examples import STRUCTURES_SHOWN, centre, first_volumes, has_examples, write_examples
+from sparsessp.data.examples import centre, first_volumes, has_examples, structures_shown, write_examples
 from sparsessp.data.samples import Sample, read_manifest, write_table
 from sparsessp.data.volumes import TRANSMITTED_LIGHT, read_volume
 from sparsessp.learning.checkpoints import load_model
@@ -54,7 +54,8 @@ def run(arguments: Sequence[str]) -> None:
         planes = len(sample.target_DHW)
         return predict_tensor(network, sample.view_dHW, planes, sample.task, chosen.window, chosen.overlap)
 
-    keep = first_volumes(samples, STRUCTURES_SHOWN) if has_examples(chosen.experiment) else {}
+    shown = structures_shown({sample.structure for sample in samples})
+    keep = first_volumes(samples, shown) if has_examples(chosen.experiment) else {}
     found = evaluate(predictor, samples, chosen.experiment, keep, scorer=score_tensor)
     write_scores(results, found)
     if keep:

@@ -3,8 +3,10 @@
 Examples:
   python -m pipeline.stages.fetch --kind microscope --catalogue data/synthetic.yaml --size small
   python -m pipeline.stages.fetch --kind archives --catalogue data/allencell.yaml --structures nucleolus --accept_terms
+  python -m pipeline.stages.fetch --kind folder --csv images/images.csv --depth 32 --patch 64
 
-`--kind archives --help` lists the options of archives; docs/environment.md lists the environment variables.
+`--kind archives --help` lists the options of archives, `--kind folder --help` those of your own images.
+docs/environment.md lists the environment variables.
 """
 
 import argparse
@@ -14,10 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.paths import VOLUMES, scratch
-from pipeline.plan.data import KINDS, ArchivesSource, MicroscopeSource
+from pipeline.plan.data import KINDS, ArchivesSource, FolderSource, MicroscopeSource
 from pipeline.running import main
 from sparsessp.data.allencell import dataset as allencell
 from sparsessp.data.allencell.settings import AcquisitionSettings
+from sparsessp.data.folder import dataset as folder
 from sparsessp.data.microscope import dataset as microscope
 from sparsessp.data.microscope.catalogue import load_catalogue
 from sparsessp.errors import SparseSSPError
@@ -32,6 +35,9 @@ def run(arguments: Sequence[str]) -> None:
     chosen = settings(model, parser("pipeline.stages.fetch", __doc__, model).parse_args(arguments))
     if isinstance(chosen, MicroscopeSource):
         microscope.acquire(load_catalogue(Path(chosen.catalogue)), chosen.size, chosen.structures, VOLUMES)
+        return
+    if isinstance(chosen, FolderSource):
+        folder.acquire(Path(chosen.csv), chosen.needs, VOLUMES)
         return
     allencell.acquire(
         Path(chosen.catalogue), chosen.structures, VOLUMES, scratch() / "allencell", _here(chosen), _downloads()

@@ -24,6 +24,7 @@ from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.report import write_report
 from sparsessp.reporting.results import load_results
 from sparsessp.schema import SCORES_FILE, VOXEL_COLUMNS, Z_PROFILE, linear_regression
+from sparsessp.structures import KEYS
 
 
 def labels(params: Params, manifest: pd.DataFrame) -> Labels:
@@ -49,6 +50,9 @@ def labels(params: Params, manifest: pd.DataFrame) -> Labels:
         seeds=len(params.seeds),
         ratios=tuple(as_ratios(params.ratio)),
         patch=(scale.network.depth, scale.training.patch, scale.training.patch),
+        start_file=params.pretrained_run,
+        started=tuple(name for name, item in params.experiments.items() if item.pretrained_run),
+        paper_scores=set(manifest["structure"]) <= set(KEYS),
         train=int(parts["train"]),
         val=int(parts["validation"]),
         test=int(parts["test"]),

@@ -1,7 +1,7 @@
 """Stage split: assign the prepared volumes to training, validation and test.
 
-A dataset with image lists is split by these lists. The variance of its test targets is compared with the paper's, to
-check that the volumes were prepared in the same way.
+A dataset with image lists is split by these lists, and images whose owner gives their parts as given. The variance of
+the test targets of image lists is compared with the paper's, to check that the volumes were prepared in the same way.
 
 Example:
   python -m pipeline.stages.split --rule repmode
@@ -19,6 +19,7 @@ from sparsessp.data.allencell.lists import read_lists
 from sparsessp.data.samples import read_manifest, write_table
 from sparsessp.data.splits import assign, split
 from sparsessp.errors import SparseSSPError
+from sparsessp.schema import PART_COLUMN
 from sparsessp.support.command_line import parser, settings
 
 
@@ -26,7 +27,10 @@ def run(arguments: Sequence[str]) -> None:
     """Assign the volumes of the manifest to the three parts."""
     chosen = settings(SplitSettings, parser("pipeline.stages.split", __doc__, SplitSettings).parse_args(arguments))
     manifest, lists = read_manifest(VOLUMES), read_lists(VOLUMES / LISTS)
-    parts = assign(manifest, lists, chosen.rule) if lists else split(manifest, chosen.rule)
+    if PART_COLUMN in manifest:
+        parts = manifest[["volume", "structure", PART_COLUMN]]
+    else:
+        parts = assign(manifest, lists, chosen.rule) if lists else split(manifest, chosen.rule)
     if chosen.strict and not lists:
         raise SparseSSPError(
             "strict = True: the paper does not use this dataset, so there is nothing to compare with; allowed: False"

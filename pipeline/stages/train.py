@@ -28,30 +28,46 @@ from pipeline.running import main
 from pipeline.samples import stage_samples
 from pipeline.sources import BACKBONES_FOLDER, METHODS_FOLDER, ROOT, sources
 from sparsessp import __version__
-from sparsessp.config import InferenceSettings, NetworkSettings, Settings, TrainingSettings
+from sparsessp.config import (
+    ArchitectureSettings,
+    ExperimentSettings,
+    InferenceSettings,
+    NetworkSettings,
+    Settings,
+    TrainingSettings,
+)
 from sparsessp.costs.counted import describe
-from sparsessp.data.samples import Sample, tasks_of, write_table
+from sparsessp.data.samples import Sample, structures_of, write_table
 from sparsessp.data.voxels import voxel_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning import ranks
 from sparsessp.learning.checkpoints import save_model
+from sparsessp.learning.pretrained import read_start
 from sparsessp.learning.training import Trained, train
 from sparsessp.networks.network import Network
 from sparsessp.schema import HISTORY_FILE, MANIFEST, MODEL_FILE, NETWORK_FILE, VIEWS
-from sparsessp.structures import STRUCTURES
+from sparsessp.structures import in_order
 from sparsessp.support.command_line import parser, settings
 from sparsessp.support.device import default_device, facts
 from sparsessp.support.files import write_text
 from sparsessp.support.processes import end_with_parent, exclusive_folder
 
 
-class Watched(Settings):
-    """Additional input of a training."""
+class Inputs(Settings):
+    """Additional inputs of a training."""
 
-    watch: Path | None = Field(default=None, description="File or folder of local weights, the same as --weights")
+    pretrained_run: Path | None = Field(default=None, description="Model file with the weights to start from")
+    watch: Path | None = Field(
+        default=None, description="File or folder of local weights, that of --weights or --pretrained_run"
+    )
 
 
-def state_folder(network: NetworkSettings, training: TrainingSettings, inference: InferenceSettings) -> Path:
+def state_folder(
+    network: NetworkSettings,
+    training: TrainingSettings,
+    inference: InferenceSettings,
+    pretrained_run: Path | None = None,
+) -> Path:
     """Return the folder for the state of this run, which depends on settings, code, data, torch and device.
 
     Clones and experiments outside the workspace that share a scratch folder find each other's states.
@@ -63,6 +79,7 @@ def state_folder(network: NetworkSettings, training: TrainingSettings, inference
     code = [ROOT / path for path in (*sources("train"), *own)]
     local = Path(network.weights)  # or a name on the hub, or "none"
     weights = sorted(path for path in (local, *local.rglob("*")) if path.is_file())
+    weights += [pretrained_run] if pretrained_run else []
     for path in (*code, VOLUMES / MANIFEST, views(network.ratio) / VIEWS, SPLIT, *weights):
         digest.update(path.read_bytes())
     return states.folder(network.name, digest.hexdigest())
@@ -74,7 +91,7 @@ def _notes(training: TrainingSettings, inference: InferenceSettings, samples: Se
         "training": training.model_dump(),
         "inference": inference.model_dump(),
         "voxel_um": list(voxel_um(VOLUMES)),
-        "trained": [STRUCTURES[task].key for task in tasks_of(samples)],
+        "trained": list(in_order(sample.structure for sample in samples)),
         "version": __version__,
     }
 
@@ -95,10 +112,13 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    models = (NetworkSettings, TrainingSettings, InferenceSettings, Watched)
+    models = (ExperimentSettings, ArchitectureSettings, TrainingSettings, InferenceSettings, Inputs)
     options = parser("pipeline.stages.train", __doc__, *models).parse_args(arguments)
-    network, training, inference = (settings(model, options) for model in models[:3])
-    watched = settings(Watched, options).watch
+    varied, architecture, training, inference, given = (settings(model, options) for model in models)
+    network = NetworkSettings.load(
+        {**varied.model_dump(), **architecture.model_dump(), "structures": structures_of(VOLUMES)}, "arguments"
+    )
+    watched = given.watch
     if watched == Path(network.weights) and not watched.exists():
         raise SparseSSPError(
             f"weights '{watched}': no such file or folder in {Path.cwd()}; an experiment outside the workspace has "
@@ -108,12 +128,14 @@ def _run(arguments: Sequence[str]) -> None:
     shutil.rmtree(RESULTS / network.name, ignore_errors=True)
     samples = [stage_samples(network.ratio, part) for part in ("train", "validation")]
     notes = _notes(training, inference, samples[0])
-    folder = state_folder(network, training, inference)
+    start = read_start(given.pretrained_run, network) if given.pretrained_run else None
+    notes |= {"origin": start.origin} if start else {}
+    folder = state_folder(network, training, inference, given.pretrained_run)
     notice = states.unused([other for other in states.folders(network.name) if other != folder])
     if notice and ranks.is_first():
         print(notice, file=sys.stderr)
     with ranks.held_by_first(exclusive_folder(folder)):
-        trained = train(network, training, inference, *samples, folder)
+        trained = train(network, training, inference, *samples, folder, start=start.weights if start else None)
         if ranks.is_first():
             _write(trained, network, inference, notes)
             shutil.rmtree(folder)

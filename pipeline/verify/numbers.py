@@ -13,11 +13,10 @@ import pandas as pd
 
 from pipeline.verify.model import Check, judged
 from sparsessp.errors import SparseSSPError
-from sparsessp.paper.published import ALL, STRUCTURE_MEAN
+from sparsessp.paper.published import ALL, DELTA_IMP, STRUCTURE_MEAN
 from sparsessp.reporting.claims import claims
 from sparsessp.reporting.scores import SD, TGNET, over_seeds
 from sparsessp.schema import REPORT_MEANS_FILE, REPORT_SCORES_FILE, SCORE_COLUMNS, Z_PROFILE, linear_regression
-from sparsessp.structures import KEYS
 
 ROUNDED = 1e-4  # half a unit of the fourth decimal of a table, and the rounding of the scores
 SPREAD = 2e-4  # standard deviations and intervals double the rounding of the scores
@@ -136,7 +135,7 @@ def _ratio_cells(printed: pd.DataFrame, settings: pd.DataFrame) -> Iterator[Cell
 
 def _structure_cells(printed: pd.DataFrame, settings: pd.DataFrame) -> Iterator[Cell]:
     for _, row in printed.iterrows():
-        for group in (*KEYS, ALL, STRUCTURE_MEAN):
+        for group in settings.columns.unique(0).drop(DELTA_IMP):
             for metric in ("R2", "R2" + SD):
                 column, name = f"{group}_{metric}", row["experiment"]
                 if metric.endswith(SD) and column not in printed:  # one seed

@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from sparsessp import __version__
 from sparsessp.application.grid import Fit, fit_stack, model_view, recorded_plane
-from sparsessp.application.images.image import Image, light_channel
-from sparsessp.application.images.opening import find_images, open_image
 from sparsessp.application.model import Model
 from sparsessp.application.outputs import FORMATS, Output, write
 from sparsessp.application.quick_look import subsample, write_quick_look
+from sparsessp.data.images.image import Image, light_channel
+from sparsessp.data.images.opening import find_images, open_image
 from sparsessp.errors import SparseSSPError
 
 _BAND_BYTES = 2**29  # of the rows in progress; more structures are predicted in several passes

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from sparsessp.config import InferenceSettings, NetworkSettings, Settings, TrainingSettings
-from sparsessp.structures import KEYS, structure
+from sparsessp.structures import KEYS, name_of
 
 NORMALISATION = (
     "Each transmitted-light stack is z-scored over all its voxels, then its rows and columns are zoomed to the model's "
@@ -38,6 +38,17 @@ class StructureScore(Settings):
     mse: float
 
 
+class Origin(Settings):
+    """Model file that a training started from."""
+
+    file: str = Field(description="Name of the file")
+    sha256: str = Field(description="SHA-256 checksum of the file")
+    name: str = Field(description="Name of its run")
+    trained: tuple[str, ...] = Field(default=(), description="Structures with training volumes")
+    data: DataFacts | None = Field(default=None, description="Training data")
+    version: str | None = Field(default=None, description="Version of sparsessp that trained it")
+
+
 class ModelCard(Settings):
     """What a model is, what it was trained on, and how well it predicts."""
 
@@ -49,6 +60,7 @@ class ModelCard(Settings):
     )
     trained: tuple[str, ...] = Field(default=KEYS, description="Structures with training volumes")
     data: DataFacts | None = Field(default=None, description="Training data")
+    origin: Origin | None = Field(default=None, description="Model file that the training started from")
     scores: tuple[StructureScore, ...] = Field(default=(), description="Scores on test volumes of the same dataset")
     version: str | None = Field(default=None, description="Version of sparsessp that trained it")
     revision: str | None = Field(default=None, description="Git revision that packaged it")
@@ -56,7 +68,10 @@ class ModelCard(Settings):
     @classmethod
     def of(cls, content: Mapping[str, Any], source: str) -> Self:
         """Return the card of a model file's content; `source` names the file in errors."""
-        return cls.load({key: content[key] for key in cls.model_fields if key in content}, source)
+        values = {key: content[key] for key in cls.model_fields if key in content}
+        if isinstance(values.get("network"), Mapping) and "structures" in content:
+            values["network"] = {**values["network"], "structures": content["structures"]}
+        return cls.load(values, source)
 
     @property
     def windows(self) -> InferenceSettings:
@@ -78,7 +93,7 @@ class ModelCard(Settings):
         """Return the card as a Markdown page."""
         parts = [f"# {self.network.name}", self._purpose(), _table(("", ""), list(self._facts().items()))]
         parts += ["## Scores", self._scores(), "## Training data", self._data(), "## Normalisation", NORMALISATION]
-        settings = [(key, str(value)) for key, value in self.network.model_dump().items()]
+        settings = [(key, str(value)) for key, value in self.network.model_dump(exclude={"structures"}).items()]
         parts += ["## Network", _table(("setting", "value"), settings)]
         return "\n\n".join(parts) + "\n"
 
@@ -99,15 +114,23 @@ class ModelCard(Settings):
             "plane spacing of the input": spacing,
             "voxel size of the prediction (z, y, x)": voxel,
             "window (planes, rows, columns)": f"{self.network.depth} x {windows.window} x {windows.window}",
+            **self._origin(),
             "sparsessp version": self.version or "not recorded",
             "git revision": self.revision or "not recorded",
         }
+
+    def _origin(self) -> dict[str, str]:
+        """Return the model that the training started from, with the terms of its training data."""
+        if self.origin is None:
+            return {}
+        data = f", trained on {self.origin.data.name}: {self.origin.data.licence}" if self.origin.data else ""
+        return {"weights at the start": f"{self.origin.name}, {self.origin.file}, sha256 {self.origin.sha256}{data}"}
 
     def _scores(self) -> str:
         if not self.scores:
             return "None in this file. `python -m pipeline.package NAME` adds the scores of an evaluated run."
         rows = [
-            (structure(s.structure).name, str(s.volumes), f"{s.r2:.3f}", f"{s.pearson:.3f}", f"{s.mse:.3f}")
+            (name_of(s.structure), str(s.volumes), f"{s.r2:.3f}", f"{s.pearson:.3f}", f"{s.mse:.3f}")
             for s in self.scores
         ]
         where = f"Means over the test volumes of {self.data.name}." if self.data else "Means over the test volumes."

@@ -23,7 +23,6 @@ from sparsessp.learning import checkpoints
 from sparsessp.learning.bands import Band, count_windows, predict_bands
 from sparsessp.networks.network import MultiNetwork, Network
 from sparsessp.schema import MODEL_FILE
-from sparsessp.structures import structure
 from sparsessp.support.device import default_device
 from sparsessp.support.files import atomic_write
 
@@ -131,7 +130,7 @@ class Model:
                 raise SparseSSPError(
                     f"structure {key!r} is unknown to the model; this model predicts: {', '.join(self.card.trained)}"
                 )
-        return [structure(key).task for key in dict.fromkeys(keys)]
+        return [self.card.network.structures.index(key) for key in dict.fromkeys(keys)]
 
     def windows(self, fit: Fit) -> int:
         """Return how many windows a prediction computes."""

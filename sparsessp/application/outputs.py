@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from sparsessp.application.images.ome_zarr import library
+from sparsessp.data.images.ome_zarr import library
 from sparsessp.support.files import atomic_write
 
 FORMATS = {"tiff": ".ome.tiff", "zarr": ".ome.zarr"}

@@ -11,7 +11,6 @@ from sparsessp.costs.operations import OperationCounter
 from sparsessp.networks.convolution import every_tap
 from sparsessp.networks.method import load_method
 from sparsessp.networks.network import Network
-from sparsessp.structures import STRUCTURES
 
 
 def meta_network(settings: NetworkSettings) -> Network:
@@ -120,7 +119,7 @@ def describe(settings: NetworkSettings, rows: int = 128, network: Network | None
     network = meta_network(settings) if network is None else network
     return {
         "name": settings.name,
-        "networks": len(STRUCTURES) if load_method(settings).per_structure else 1,
+        "networks": len(settings.structures) if load_method(settings).per_structure else 1,
         "parameters": parameters(network),
         "gmacs": round(macs(network, rows, rows) / 1e9, 6),
         "patch": [settings.depth, rows, rows],

@@ -24,7 +24,6 @@ from sparsessp.learning.inference import predict_tensor
 from sparsessp.learning.training import optimiser, step_on
 from sparsessp.networks.blocks import ResidualBlock
 from sparsessp.networks.network import Network, merge_kernels
-from sparsessp.structures import STRUCTURES
 from sparsessp.support.device import autocast, default_device
 
 _WARM_UP = {"cpu": 1, "cuda": WARM_UP + 2}  # on CUDA a training step is recorded as a graph first
@@ -185,7 +184,7 @@ def _training(
     batch, patch, depth = training.batch, training.patch, settings.depth
     view = torch.zeros(batch, 1, depth // settings.ratio, patch, patch, device=device)
     target = torch.zeros(batch, 1, depth, patch, patch, device=device)
-    task = torch.arange(batch, device=device) % len(STRUCTURES)
+    task = torch.arange(batch, device=device) % len(settings.structures)
     step = step_on(device, network, adam, training.crops_at_once, training.gradient_clip)
     return _cost(device, partial(step, view, target, task), repeats)
 

@@ -4,7 +4,7 @@ The first test volume of each structure is shown. No score influences the choice
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from sparsessp.data.samples import Sample
 from sparsessp.errors import SparseSSPError
+from sparsessp.structures import in_order
 from sparsessp.support.files import atomic_write, raise_system_error
 
 SIDE = 128  # largest number of rows and columns, around the centre
@@ -25,6 +26,11 @@ Examples = dict[str, np.ndarray]
 def has_examples(experiment: str) -> bool:
     """Return whether a figure shows predictions of this run."""
     return _RUNS.fullmatch(experiment) is not None
+
+
+def structures_shown(structures: Collection[str]) -> tuple[str, ...]:
+    """Return the structures of a dataset that Figures 5 and 6 show: the paper's, otherwise the first four."""
+    return tuple(key for key in STRUCTURES_SHOWN if key in structures) or in_order(structures)[: len(STRUCTURES_SHOWN)]
 
 
 def first_volumes(samples: Iterable[Sample], structures: Sequence[str] | None = None) -> dict[str, Sample]:

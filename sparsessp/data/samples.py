@@ -25,7 +25,7 @@ from sparsessp.data.volumes import (
 from sparsessp.data.voxel_checks import VoxelChecks, check_voxels
 from sparsessp.errors import SparseSSPError
 from sparsessp.schema import CHECKSUM_COLUMN, MANIFEST, VIEWS
-from sparsessp.structures import structure
+from sparsessp.structures import task_codes
 from sparsessp.support.files import sha256, write_text
 
 
@@ -36,7 +36,7 @@ class Sample:
     Attributes:
         volume: Name of the volume.
         structure: Key of the labelled structure.
-        task: Index of the structure.
+        task: Index of the structure's task code (`structures.task_codes`).
         view_dHW: Sparse transmitted light, z-scored, d = ceil(D / ratio) imaged planes.
         target_DHW: Dense fluorescence, z-scored.
         ratio: Sparsity ratio of the view.
@@ -88,6 +88,11 @@ def read_manifest(volumes: Path) -> pd.DataFrame:
         if path.is_absolute() or ".." in path.parts or not path.name or pd.isna(text):
             raise SparseSSPError(f"{source}: path = {text!r}; allowed: a file below {volumes}")
     return manifest
+
+
+def structures_of(volumes: Path) -> tuple[str, ...]:
+    """Return the structures of networks for these prepared volumes, in the order of their task codes."""
+    return task_codes(read_manifest(volumes)["structure"])
 
 
 def write_table(path: Path, table: pd.DataFrame, decimals: str | None = None) -> None:
@@ -147,13 +152,14 @@ def load_samples(volumes: Path, views: Path, splits: Path, part: str, record: Pa
         if len(missing):
             raise SparseSSPError(f"{source}: volume {missing.iloc[0]!r} of {splits} is missing")
     rows = manifest[manifest["volume"].isin(wanted)].merge(sampled, on="volume")
+    codes = task_codes(manifest["structure"])
     checks = VoxelChecks(record)
-    samples = [_load(volumes, views, row, checks) for row in rows.to_dict("records")]
+    samples = [_load(volumes, views, row, codes, checks) for row in rows.to_dict("records")]
     checks.save()
     return samples
 
 
-def _load(volumes: Path, views: Path, row: dict, checks: VoxelChecks) -> Sample:
+def _load(volumes: Path, views: Path, row: dict, codes: Sequence[str], checks: VoxelChecks) -> Sample:
     key, path = row["structure"], row["path_x"]
     target = open_channel(volumes / path, key)
     view = open_channel(views / path, TRANSMITTED_LIGHT)
@@ -167,7 +173,7 @@ def _load(volumes: Path, views: Path, row: dict, checks: VoxelChecks) -> Sample:
             f"{views / path}: the view has shape {view.shape}; the target {target.shape} "
             f"at ratio {ratio} needs {(planes, *target.shape[1:])}"
         )
-    return Sample(row["volume"], key, structure(key).task, view, target, ratio, phase)
+    return Sample(row["volume"], key, codes.index(key), view, target, ratio, phase)
 
 
 def tasks_of(samples: Sequence[Sample]) -> list[int]:

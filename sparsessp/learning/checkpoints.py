@@ -8,6 +8,7 @@ import hashlib
 import os
 import struct
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import torch
 from sparsessp.config import NetworkSettings
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.network import MultiNetwork, Network, build
-from sparsessp.structures import KEYS
 from sparsessp.support.files import atomic_write
 
 _SUM_LENGTH = struct.pack("<H", 64)  # of the comment; the last field of a zip archive before the comment itself
@@ -130,8 +130,8 @@ def save_model(path: Path, network: Network | MultiNetwork, notes: dict[str, Any
     """
     content = {
         "format": MODEL_FORMAT,
-        "network": network.settings.model_dump(),
-        "structures": list(KEYS),
+        "network": network.settings.model_dump(exclude={"structures"}),
+        "structures": list(network.settings.structures),
         "weights": network.state_dict(),
         **notes,
     }
@@ -142,9 +142,21 @@ def load_model(path: Path) -> Network | MultiNetwork:
     """Rebuild the network that `save_model` wrote, in evaluation mode on the CPU.
 
     Raises:
-        SparseSSPError: The file is missing or damaged, is not a model, or was made for other structures.
+        SparseSSPError: The file is missing or damaged, or is not a model.
     """
     return build_saved(load(path), str(path))
+
+
+def saved_settings(content: Mapping[str, Any], source: str) -> NetworkSettings:
+    """Return the settings of the network in a model file's content; `source` names the file in errors.
+
+    Raises:
+        SparseSSPError: The content is not that of a model.
+    """
+    parts = (content.get("network"), content.get("structures"), content.get("weights"))
+    if not all(isinstance(part, kind) for part, kind in zip(parts, (dict, list, dict), strict=True)):
+        raise SparseSSPError(f"{source}: holds {', '.join(map(str, content))}; expected network, structures, weights")
+    return NetworkSettings.load({**parts[0], "structures": tuple(parts[1])}, source)
 
 
 def build_saved(content: dict[str, Any], source: str) -> Network | MultiNetwork:
@@ -159,11 +171,7 @@ def build_saved(content: dict[str, Any], source: str) -> Network | MultiNetwork:
             f"{source}: model format {made}; this version of sparsessp reads format {MODEL_FORMAT}: install the "
             f"version that wrote the file ({content.get('version', 'unknown')}), or train the model again"
         )
-    if content.get("structures") != list(KEYS):
-        raise SparseSSPError(f"{source}: made for structures {content.get('structures')}; expected {list(KEYS)}")
-    if not isinstance(content.get("network"), dict) or not isinstance(content.get("weights"), dict):
-        raise SparseSSPError(f"{source}: holds {', '.join(map(str, content))}; expected network, structures, weights")
-    network = build(NetworkSettings.load(content["network"], source))
+    network = build(saved_settings(content, source))
     try:
         network.load_state_dict(content["weights"])
     except RuntimeError as error:

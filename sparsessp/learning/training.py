@@ -6,7 +6,7 @@ run that is started again with this folder resumes from there and, on a CPU, end
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from sparsessp.config import UNTRAINED, InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.data.crops import Crops, Patch
-from sparsessp.data.samples import Sample
+from sparsessp.data.samples import Sample, tasks_of
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning import checkpoints, ranks
 from sparsessp.learning.adam import EagerAdam
@@ -33,7 +33,6 @@ from sparsessp.learning.validation import Validation
 from sparsessp.networks.blocks import ResidualBlock
 from sparsessp.networks.network import MultiNetwork, Network, build
 from sparsessp.schema import HISTORY_COLUMNS
-from sparsessp.structures import STRUCTURES
 from sparsessp.support.device import autocast, default_device
 
 # The targets have variance 1, so training with a larger loss has diverged.
@@ -62,6 +61,7 @@ def train(
     validation_samples: Sequence[Sample],
     scratch: Path,
     progress: bool = True,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Trained:
     """Train a network and return it with its best weights by validation error.
 
@@ -76,6 +76,7 @@ def train(
         validation_samples: Volumes by which the best weights are selected.
         scratch: Folder for the state of the unfinished run; no other run may use it.
         progress: Whether to show a progress bar.
+        start: Weights to start from, by name; by default they are drawn from the seed.
 
     Returns:
         The network, its history and its training time.
@@ -84,24 +85,26 @@ def train(
         SparseSSPError: Training diverged, or a network has no training or validation volumes.
     """
     model = build(network, network.seed)
-    if network.weights != UNTRAINED:
+    if start is not None:
+        model.load_state_dict(start)
+    elif network.weights != UNTRAINED:
         for part in [model] if isinstance(model, Network) else model.networks:
             part.encoder.backbone.load(network.weights)
     if isinstance(model, Network):
         run = _Run(model, training, inference, train_samples, validation_samples, scratch / "state.pt", "all", progress)
         return Trained(model, run.finish(), run.seconds)
-    present = [s for s in STRUCTURES if any(sample.task == s.task for sample in train_samples)]
+    present = [network.structures[task] for task in tasks_of(train_samples)]
     share = training
     if training.iterations is not None:
         share = training.model_copy(update={"iterations": math.ceil(training.iterations / len(present))})
     histories, seconds = [], 0.0
     for structure in present:
         own, judge = (
-            [sample for sample in samples if sample.task == structure.task]
+            [sample for sample in samples if sample.structure == structure]
             for samples in (train_samples, validation_samples)
         )
-        state = scratch / f"{structure.key}.pt"
-        run = _Run(model.networks[structure.task], share, inference, own, judge, state, structure.key, progress)
+        state, part = scratch / f"{structure}.pt", model.networks[network.structures.index(structure)]
+        run = _Run(part, share, inference, own, judge, state, structure, progress)
         histories.append(run.finish())
         seconds += run.seconds
     return Trained(model, pd.concat(histories, ignore_index=True), seconds)

@@ -41,7 +41,6 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.networks.blocks import Code, Conv, Norm, Site, one_hot, plain_conv
 from sparsessp.networks.fused.norm import norm_act
 from sparsessp.networks.members import load_class
-from sparsessp.structures import STRUCTURES
 
 Part = Literal["encoder", "decoder", "head"]
 
@@ -90,7 +89,7 @@ class Method:
 
     def __init__(self, settings: NetworkSettings):
         self.settings = settings
-        self.tasks = len(STRUCTURES)
+        self.tasks = len(settings.structures)
 
     def code(self) -> nn.Module:
         """Module (task_B) -> code."""

@@ -14,7 +14,6 @@ from sparsessp.networks.interpolation import INTERPOLATIONS
 from sparsessp.networks.method import load_method
 from sparsessp.networks.projection import build_bridge
 from sparsessp.networks.unet import Decoder
-from sparsessp.structures import STRUCTURES
 
 
 class Network(nn.Module):
@@ -111,7 +110,7 @@ class MultiNetwork(nn.Module):
     def __init__(self, settings: NetworkSettings):
         super().__init__()
         self.settings = settings
-        self.networks = nn.ModuleList(Network(settings) for _ in STRUCTURES)
+        self.networks = nn.ModuleList(Network(settings) for _ in settings.structures)
 
     def forward(self, view_B1DHW: Tensor, task_B: Tensor) -> Tensor:
         """Predict each sample with the network of its structure; arguments and result as in `Network.forward`."""

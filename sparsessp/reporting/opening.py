@@ -1,10 +1,21 @@
 """The opening of the page: headline, settings, and what the scores can and cannot show."""
 
-from sparsessp.reporting.document.model import Bullets, Inline, Item, Link, Paragraph, Section, Strong, Table, facts
+from sparsessp.reporting.document.model import (
+    Bullets,
+    Code,
+    Inline,
+    Item,
+    Link,
+    Paragraph,
+    Section,
+    Strong,
+    Table,
+    facts,
+)
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.results import Results
 from sparsessp.reporting.scores import BASE, TGNET, mean
-from sparsessp.reporting.tables.formats import GROUP_NAMES, SCORE, VERDICTS
+from sparsessp.reporting.tables.formats import SCORE, VERDICTS, group_name
 from sparsessp.schema import Z_PROFILE, linear_regression
 
 _BUDGETED = {"3d": "3D", "2d": "2D", "2to3d": "2-to-3D", "3to2d": "3-to-2D", "multinet": "Multi-Net"}
@@ -63,6 +74,7 @@ def what_was_run(results: Results) -> Table:
         ("voxel", f"{voxel} µm (paper: 0.29 × 0.29 × 0.29 µm)"),
         ("volumes", f"{labels.train} training, {labels.val} validation, {labels.test} test"),
         ("scale", labels.scale),
+        *_start(results),
         ("training budget", budgets),
         ("epochs", labels.epochs_by_topology),
         ("networks", f"width {labels.width_3d} in 3D and {labels.width_2d} in 2D (paper: 32), {kernel}"),
@@ -73,6 +85,17 @@ def what_was_run(results: Results) -> Table:
         ("machine, duration, versions", (Link("on a separate page", "timings"), ", written by each run")),
     ]
     return facts("What was run", lines)
+
+
+def _start(results: Results) -> list[tuple[str, Inline]]:
+    """Return the line on the model file that runs started from, if there is one."""
+    labels = results.labels
+    if labels.start_file is None:
+        return []
+    names = [part for name in labels.started for part in (", ", Code(name))][1:]
+    others = len(results.experiments) - len(labels.started)
+    rest = f"; random in the other {others}, whose networks differ from that of the file" if others else ""
+    return [("weights at the start", (Code(labels.start_file), " in ", *names, rest))]
 
 
 def _step(labels: Labels) -> str:
@@ -87,7 +110,7 @@ def limits(results: Results) -> Section:
     """Return the section on what the scores can and cannot show."""
     labels, fingerprint, says = results.labels, results.fingerprint, []
     if fingerprint is not None and not fingerprint["within"].all():
-        outside = [GROUP_NAMES[key] for key in fingerprint.loc[~fingerprint["within"], "structure"]]
+        outside = [group_name(key) for key in fingerprint.loc[~fingerprint["within"], "structure"]]
         text = (
             f" the variance of the test targets of {', '.join(outside)} differs from the paper's (",
             Link("fingerprint", "#fingerprint"),

@@ -67,10 +67,13 @@ def page(results: Results, tables: Mapping[str, pd.DataFrame], images: dict[str,
     for number in (3, 1, 2, 4, 5):
         if comparisons.shown_ratios(number, results.labels):
             table = comparisons.table(number, tables[f"table{number}"], results)
-            sections.append(Section(f"Table {number}", (table,)))
+            if table.rows:
+                sections.append(Section(f"Table {number}", (table,)))
+    sections.append(Section("Table 6", (resources.counted_table(tables["table6"]),)))
+    by_structure = structures.table(tables["table7"], results)
+    if len(by_structure.columns) > 1:
+        sections.append(Section("Table 7", (by_structure,)))
     sections += [
-        Section("Table 6", (resources.counted_table(tables["table6"]),)),
-        Section("Table 7", (structures.table(tables["table7"], results),)),
         Section("Reference predictions", (references.table(tables["references"], results),)),
         Section("Further scores", (further_scores.table(tables["further_scores"], results),)),
     ]
@@ -102,7 +105,7 @@ def _missing(results: Results, tables: Mapping[str, pd.DataFrame]) -> Section:
     else:
         blocks.append(Paragraph("None: every planned run has scores."))
     unplanned = [name for name in _in_paper(tables) if name not in results.experiments]
-    if unplanned:
+    if unplanned and results.labels.paper_scores:
         names = [part for name in unplanned for part in (", ", Code(name))][1:]
         blocks.append(Paragraph((f"In the paper's tables, but not planned ({len(unplanned)}): ", *names, ".")))
     return Section("Missing runs", tuple(blocks))

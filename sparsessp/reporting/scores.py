@@ -11,7 +11,7 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.learning.metrics import delta_imp
 from sparsessp.paper.published import ALL, DELTA_IMP, PRINTED_METRICS, STRUCTURE_MEAN
 from sparsessp.schema import EXTRA_METRICS, SCORE_COLUMNS, SCORES_FILE
-from sparsessp.structures import KEYS
+from sparsessp.structures import in_order, task_codes
 
 BASE = "multinet-3d-prefix-r1"  # the baseline of the relative improvement
 TGNET = "tgnet-3to2d-prefix"  # the paper's best setting, without the ratio
@@ -37,9 +37,8 @@ def read_scores(path: Path) -> pd.DataFrame:
         raise SparseSSPError(f"{path}: columns are {', '.join(frame.columns)}; expected {', '.join(SCORE_COLUMNS)}")
     if frame.empty:
         raise SparseSSPError(f"{path}: no volumes")
-    unknown = sorted(set(frame["structure"]) - set(KEYS))
-    if unknown:
-        raise SparseSSPError(f"{path}: structure {unknown[0]!r} is unknown; allowed: {', '.join(KEYS)}")
+    if (frame["structure"] == "").any():
+        raise SparseSSPError(f"{path}: a volume has no structure")
     if not np.isfinite(frame[list(_NUMBERS)].to_numpy()).all():
         raise SparseSSPError(f"{path}: a score is not finite")
     twice = frame.loc[frame["volume"].duplicated(), "volume"]
@@ -92,12 +91,12 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     scores = scores.rename(columns=dict(zip(_NUMBERS, metrics, strict=True)))
     order = scores["experiment"].unique()
     per_structure = scores.groupby(["experiment", "structure"])[metrics].mean()
-    groups = {key: per_structure.xs(key, level="structure") for key in KEYS if key in set(scores["structure"])}
+    groups = {key: per_structure.xs(key, level="structure") for key in in_order(scores["structure"])}
     groups[ALL] = scores.groupby("experiment")[metrics].mean()
     groups[STRUCTURE_MEAN] = per_structure.groupby("experiment").mean()
     if BASE in order:
         groups[DELTA_IMP] = _improvement(groups[ALL], groups[ALL])
-    columns = pd.MultiIndex.from_product([[*KEYS, ALL, STRUCTURE_MEAN, DELTA_IMP], metrics])
+    columns = pd.MultiIndex.from_product([[*task_codes(scores["structure"]), ALL, STRUCTURE_MEAN, DELTA_IMP], metrics])
     return pd.concat(groups, axis=1).reindex(index=order, columns=columns)
 
 

@@ -9,7 +9,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 _ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(_ROOT))
 
+from pipeline.plan.data import images_folder  # noqa: E402
 from pipeline.plan.grid import expand, ratios_in_use  # noqa: E402
+from pipeline.plan.starting import matching_runs, start_from  # noqa: E402
 from sparsessp.errors import SparseSSPError  # noqa: E402
 
 
@@ -18,10 +20,13 @@ def _plain(node):
 
 
 def _experiments(*choices):
+    *choices, pretrained_run, network = map(_plain, choices)
     if (_ROOT / "dvc.yaml").is_file() and not (Path.cwd() / "dvc.yaml").is_file():
         # DVC writes params.yaml to the current folder, where no stage reads it.
         raise SparseSSPError(f"run this in {_ROOT}: in another folder, dvc exp run ignores -S")
-    return OmegaConf.create(expand(*map(_plain, choices)))
+    experiments = expand(*choices)
+    matching = matching_runs(experiments, pretrained_run, network, _ROOT) if pretrained_run else ()
+    return OmegaConf.create(start_from(experiments, pretrained_run, matching, choices[-1]))
 
 
 def _ratios(experiments):
@@ -30,3 +35,4 @@ def _ratios(experiments):
 
 OmegaConf.register_new_resolver("experiments", _experiments, replace=True)
 OmegaConf.register_new_resolver("ratios", _ratios, replace=True)
+OmegaConf.register_new_resolver("images_folder", lambda csv: images_folder(csv, _ROOT), replace=True)

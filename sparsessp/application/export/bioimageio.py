@@ -20,7 +20,6 @@ from sparsessp.application.export.network import ExportedNetwork
 from sparsessp.application.export.onnx import INPUT, OPSET, OUTPUT, write_onnx
 from sparsessp.application.quick_look import write_quick_look
 from sparsessp.errors import SparseSSPError
-from sparsessp.structures import STRUCTURES
 from sparsessp.support.files import atomic_write
 
 FORMAT = "0.5.12"
@@ -58,7 +57,7 @@ def write_package(exported: ExportedNetwork, card: ModelCard, view_dhw: np.ndarr
     with tempfile.TemporaryDirectory() as folder:
         onnx, cover = Path(folder) / "weights.onnx", Path(folder) / "cover.png"
         write_onnx(exported, window, onnx)
-        keys = [STRUCTURES[task].key for task in exported.tasks]
+        keys = [card.network.structures[task] for task in exported.tasks]
         z, _, x = card.voxel_um
         stacks = dict(zip(keys[:3], predicted[0], strict=False))
         write_quick_look(cover, light[len(light) // 2], stacks, (card.network.depth - 1) * z, x)

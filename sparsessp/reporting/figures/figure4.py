@@ -60,7 +60,8 @@ def draw(results: Results) -> Figure:
     figure.supylabel("R², mean over test volumes", fontsize=11)
     for panel in axes[len(panels) :]:
         panel.set_axis_off()
-    _draw_legend(axes[len(panels)], [topology for content in panels for topology in content.lines])
+    drawn = [topology for content in panels for topology in content.lines]
+    _draw_legend(axes[len(panels)], drawn, results.labels.paper_scores)
     for panel in axes[len(panels) - 3 : len(panels)]:  # the lowest panel of each column
         panel.tick_params(labelbottom=True)
     return figure
@@ -85,7 +86,7 @@ def _panels(results: Results) -> list[_Panel]:
 
 def _draw_network(panel: Axes, topology: str, network: Network, results: Results) -> None:
     style, shift = _style(topology), _SHIFT[topology]
-    if network.paper:
+    if network.paper and results.labels.paper_scores:
         printed = printed_ratios(network.paper)
         paper = [published(network.paper, ratio, "R2") for ratio in printed]
         panel.plot([ratio * shift for ratio in printed], paper, **style, **_PAPER)
@@ -98,13 +99,13 @@ def _style(topology: str) -> dict[str, Any]:
     return {"color": TOPOLOGY_COLOURS[topology], "marker": TOPOLOGIES[topology][1]}
 
 
-def _draw_legend(panel: Axes, topologies: list[str]) -> None:
+def _draw_legend(panel: Axes, topologies: list[str], paper: bool) -> None:
     shown = [key for key in TOPOLOGIES if key in topologies]
     handles = [Line2D([], [], **_style(key), **_OURS, label=f"{TOPOLOGIES[key][0]}, this run") for key in shown]
     handles += [
         Line2D([], [], **_style(key), **_PAPER, label=f"{TOPOLOGIES[key][0]}, paper (real images)")
         for key in shown
-        if key in _PAPER_TOPOLOGIES
+        if key in _PAPER_TOPOLOGIES and paper
     ]
     panel.legend(handles=handles, loc="center", fontsize=11, frameon=False, labelspacing=0.9, handlelength=3)
 
@@ -112,9 +113,10 @@ def _draw_legend(panel: Axes, topologies: list[str]) -> None:
 def caption(results: Results) -> Inline:
     """Return the caption."""
     labels = results.labels
+    paper = "; light dashed lines, open markers: the paper's scores, on real AllenCell images"
     return (
         Strong("Figure 4. R² against the sparsity ratio, 3D and 3-to-2D topologies, prefix interpolation"),
-        f" ({labels.setting}). Mean over {labels.test} test volumes. Solid lines, filled markers: this run; light "
-        "dashed lines, open markers: the paper's scores, on real AllenCell images. A ratio without a filled marker has "
-        "no result. Markers are shifted slightly along the axis so that they do not hide each other.",
+        f" ({labels.setting}). Mean over {labels.test} test volumes. Solid lines, filled markers: this run"
+        f"{paper if labels.paper_scores else ''}. A ratio without a filled marker has no result. Markers are shifted "
+        "slightly along the axis so that they do not hide each other.",
     )

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from sparsessp.config import RATIOS
-from sparsessp.data.examples import STRUCTURES_SHOWN
+from sparsessp.data.examples import structures_shown
 from sparsessp.reporting.document.model import Inline, Strong
 from sparsessp.reporting.figures.drawing import canvas
 from sparsessp.reporting.figures.pictures import (
@@ -22,7 +22,7 @@ from sparsessp.reporting.figures.pictures import (
 )
 from sparsessp.reporting.results import Results
 from sparsessp.reporting.scores import TGNET
-from sparsessp.structures import structure
+from sparsessp.structures import name_of
 
 TITLE = "Figure 5: four structures at every ratio"
 FORMAT = "png"
@@ -39,11 +39,11 @@ def draw(results: Results) -> Figure | None:
     volumes = evidence.example_volumes(dense)
     runs = {"RepMode\nr = 1": _REPMODE_DENSE} | {f"TGNet 3-to-2D\nr = {ratio}": f"{TGNET}-r{ratio}" for ratio in RATIOS}
     predictions = {name: evidence.predictions(name) for name in runs.values()}
-    keys = [key for key in STRUCTURES_SHOWN if key in targets]
+    keys = structures_shown(targets)
     figure = canvas(11, 0.5 + 1.5 * len(keys))
     panels = figure.subplots(len(keys), len(runs) + 2, squeeze=False)
     for line, key in zip(panels, keys, strict=True):
-        line[0].set_ylabel(structure(key).name.replace(" ", "\n"), fontsize=10)
+        line[0].set_ylabel(name_of(key).replace(" ", "\n"), fontsize=10)
         target = targets[key]
         show_light(line[0], views[key], target, dense)
         scale_bar(line[0], target.shape[2], labels.voxel_um[2])

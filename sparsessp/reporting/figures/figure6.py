@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy.ndimage import uniform_filter
 
-from sparsessp.data.examples import STRUCTURES_SHOWN
+from sparsessp.data.examples import structures_shown
 from sparsessp.reporting.document.model import Inline, Strong
 from sparsessp.reporting.figures.drawing import canvas
 from sparsessp.reporting.figures.pictures import (
@@ -24,7 +24,7 @@ from sparsessp.reporting.figures.pictures import (
 )
 from sparsessp.reporting.results import Results
 from sparsessp.reporting.scores import TGNET, TGNET_3D
-from sparsessp.structures import structure
+from sparsessp.structures import name_of
 
 TITLE = "Figure 6: 3D and 3-to-2D"
 FORMAT = "png"
@@ -39,11 +39,11 @@ def draw(results: Results) -> Figure | None:
     targets, volumes = evidence.examples(ratio, "target"), evidence.example_volumes(ratio)
     runs = {"3D": f"{TGNET_3D}-r{ratio}", "3-to-2D": f"{TGNET}-r{ratio}"}
     predictions = {title: evidence.predictions(name) for title, name in runs.items()}
-    keys = [key for key in STRUCTURES_SHOWN if key in targets]
+    keys = structures_shown(targets)
     figure = canvas(9.4, 0.6 + 1.6 * len(keys))
     panels = figure.subplots(len(keys), 5, squeeze=False)
     for line, key in zip(panels, keys, strict=True):
-        line[0].set_ylabel(structure(key).name.replace(" ", "\n"), fontsize=10)
+        line[0].set_ylabel(name_of(key).replace(" ", "\n"), fontsize=10)
         target = targets[key]
         show(line[0], depth_coded(target))
         scale_bar(line[0], target.shape[2], labels.voxel_um[2])

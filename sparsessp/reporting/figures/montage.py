@@ -16,7 +16,7 @@ from sparsessp.reporting.figures.pictures import (
     shown_volumes,
 )
 from sparsessp.reporting.results import Results
-from sparsessp.structures import STRUCTURES
+from sparsessp.structures import in_order, name_of
 
 TITLE = "The data"
 FORMAT = "png"
@@ -29,16 +29,16 @@ def draw(results: Results) -> Figure | None:
         return None
     evidence, labels = results.evidence, results.labels
     views, targets = evidence.examples(ratio, "view"), evidence.examples(ratio, "target")
-    shown = [item for item in STRUCTURES if item.key in targets]
+    shown = in_order(targets)
     lines = -(-len(shown) // 4)
     figure = canvas(10, 0.3 + 1.4 * lines)
     grid = figure.subplots(lines, 8, squeeze=False)
     for panel in grid.flat:
         blank(panel)
     for (light, fluorescence), item in zip(grid.reshape(-1, 2), shown, strict=False):
-        light.set_title(item.name, fontsize=9, loc="left")
-        target = targets[item.key]
-        show_light(light, views[item.key], target, ratio)
+        light.set_title(name_of(item), fontsize=9, loc="left")
+        target = targets[item]
+        show_light(light, views[item], target, ratio)
         if item == shown[0]:
             scale_bar(light, target.shape[2], labels.voxel_um[2])
         show(fluorescence, depth_coded(target))

@@ -3,6 +3,8 @@
 In the frames, missing runs are nan, and ratios are spelled `ratio2_` because `R2` is a metric.
 """
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from sparsessp.paper.published import ALL, PRINTED_METRICS, printed_ratios, published, rows
@@ -48,7 +50,8 @@ def frame(number: int, results: Results) -> pd.DataFrame:
 
     Returns:
         The paper's rows in the paper's order, then those of other methods and backbones. Columns `ratio2_experiment`,
-        `ratio2_MSE` (ours), with several seeds `ratio2_MSE_sd`, `ratio2_MSE_paper` etc.
+        `ratio2_MSE` (ours), with several seeds `ratio2_MSE_sd`, if the paper has scores of these structures
+        `ratio2_MSE_paper` etc.
     """
     lines = []
     for network in networks(number, results):
@@ -58,8 +61,9 @@ def frame(number: int, results: Results) -> pd.DataFrame:
             line[f"ratio{ratio}_experiment"] = run
             for metric in PRINTED_METRICS:
                 line |= ours(results, run, metric, f"ratio{ratio}_{metric}")
-                printed = published(network.paper, ratio, metric) if network.paper else float("nan")
-                line[f"ratio{ratio}_{metric}_paper"] = printed
+                if results.labels.paper_scores:
+                    printed = published(network.paper, ratio, metric) if network.paper else float("nan")
+                    line[f"ratio{ratio}_{metric}_paper"] = printed
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -80,17 +84,30 @@ def shown_ratios(number: int, labels: Labels) -> list[int]:
     return [ratio for ratio in labels.ratios if ratio in printed]
 
 
+def best_values(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
+    """Return the best value of each of these columns, and of the paper's columns next to them."""
+    headers = [header for name in names for header in (name, f"{name}_paper") if header in frame]
+    return {header: best_of(frame[header], header) for header in headers}
+
+
+def shown(results: Results, *runs: str) -> bool:
+    """Return whether a row is on the page: always next to the paper's scores, otherwise if a run of it is planned."""
+    return results.labels.paper_scores or any(run in results.experiments for run in runs)
+
+
 def table(number: int, frame: pd.DataFrame, results: Results) -> Table:
     """Return the table for the page."""
     ratios = shown_ratios(number, results.labels)
     scores = [f"ratio{ratio}_{metric}" for ratio in ratios for metric in PRINTED_METRICS]
-    best = {header: best_of(frame[header], header) for name in scores for header in (name, f"{name}_paper")}
+    best = best_values(frame, scores)
     columns = [text_column(_HEADERS[key]) for key in _KEYS[number]]
     columns += [number_column(f"r = {ratio}", symbol(metric)) for ratio in ratios for metric in PRINTED_METRICS]
     lines = []
     for network, (_, values) in zip(networks(number, results), frame.iterrows(), strict=True):
+        if not shown(results, *(values[f"ratio{ratio}_experiment"] for ratio in ratios)):
+            continue
         cells = [*(Words(str(values[key])) for key in _KEYS[number]), *(compared(values, n, best) for n in scores)]
-        lines.append(Row(tuple(cells), winner=network.winner))
+        lines.append(Row(tuple(cells), winner=network.winner and results.labels.paper_scores))
     stacked = len(ratios) > 1
     title = f"Table {number}. {_TITLES[number]}"
     caption = _caption(number, results, stacked)
@@ -99,7 +116,9 @@ def table(number: int, frame: pd.DataFrame, results: Results) -> Table:
 
 def _caption(number: int, results: Results, stacked: bool) -> Inline:
     labels = results.labels
-    notes = ["Bold: best value of the column.", "★: the paper's best row, by mean R² over its ratios."]
+    notes = ["Bold: best value of the column."]
+    if labels.paper_scores:
+        notes.append("★: the paper's best row, by mean R² over its ratios.")
     if number in (1, 3):
         notes.append("K: RepMode's largest kernel (paper: 5).")
     if number == 5:
@@ -108,9 +127,11 @@ def _caption(number: int, results: Results, stacked: bool) -> Inline:
 
 
 def caption(labels: Labels, place: str, notes: list[str]) -> Inline:
-    """Return the caption of a table that compares our scores with the paper's, which are printed at `place`."""
+    """Return the caption of a table of scores; the paper's, if shown, are printed at `place`."""
     if labels.seeds > 1:
         notes = [*notes, f"±: standard deviation over {labels.seeds} seeds."]
+    if not labels.paper_scores:
+        return f"({labels.setting}). Mean over {labels.test} test volumes. {' '.join(notes)}{NO_RESULT}"
     paper = Emphasis("the paper's, on real AllenCell images,")
     start = f"({labels.setting}). Mean over {labels.test} test volumes. Our score is first, "
     return (start, paper, f" {place}. {' '.join(notes)}{NO_RESULT}")

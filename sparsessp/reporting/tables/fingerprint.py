@@ -15,7 +15,7 @@ from sparsessp.reporting.document.model import (
     number_column,
     text_column,
 )
-from sparsessp.reporting.tables.formats import GROUP_NAMES
+from sparsessp.reporting.tables.formats import group_name
 
 _VARIANCE, _DIFFERENCE = Format(3), Format(3, signed=True)
 
@@ -26,7 +26,7 @@ def table(frame: pd.DataFrame) -> Table:
     for row in frame.itertuples():
         numbers = (Number(row.volumes, WHOLE), Number(row.variance, _VARIANCE), PaperNumber(row.published, _VARIANCE))
         within = Words("yes") if row.within else Words(Strong("no"))
-        lines.append(Row((Words(GROUP_NAMES[row.structure]), *numbers, Number(row.difference, _DIFFERENCE), within)))
+        lines.append(Row((Words(group_name(row.structure)), *numbers, Number(row.difference, _DIFFERENCE), within)))
     headers = map(number_column, ("Test volumes", "Variance", "The paper's", "Difference"))
     caption = (
         "The paper's variance is MSE / (1 - R²) in its Table 7, which is the same for all its runs. Tolerance of the "

@@ -7,20 +7,20 @@ import pandas as pd
 from sparsessp.paper.published import ALL, DELTA_IMP, STRUCTURE_MEAN
 from sparsessp.reporting.document.model import DASH, Format, Number
 from sparsessp.reporting.scores import SD
-from sparsessp.structures import STRUCTURES
+from sparsessp.structures import name_of
 
-GROUP_NAMES = {
-    **{structure.key: structure.name for structure in STRUCTURES},
-    ALL: "All",
-    STRUCTURE_MEAN: "Mean of structures",
-    DELTA_IMP: "ΔImp (%)",
-}
+_MEANS = {ALL: "All", STRUCTURE_MEAN: "Mean of structures", DELTA_IMP: "ΔImp (%)"}
 # Symbols before the words, so that a column of verdicts can be read at a glance.
 VERDICTS = {"supported": "✓", "contradicted": "✗", "undecided": "~", "not run": DASH}
 SCORE = Format(4)
 PAPER_SCORE = Format(4, bare=True)  # as the paper prints scores: twelve columns just fit a page
 PERCENT = Format(2)
 NO_RESULT = f" {DASH}: no result."
+
+
+def group_name(group: str) -> str:
+    """Return the name of a structure, or of a mean over structures or volumes."""
+    return _MEANS.get(group) or name_of(group)
 
 
 def symbol(metric: str) -> str:
@@ -52,21 +52,22 @@ def best_of(column: pd.Series, header: str) -> float:
 
 
 def compared(values: pd.Series, name: str, best: Mapping[str, float]) -> Number:
-    """Return the table cell with our score and the paper's.
+    """Return the table cell with our score and the paper's, if the frame has it.
 
     Args:
-        values: Row of a frame with the columns `name` and `name_paper`.
+        values: Row of a frame with the columns `name` and perhaps `name_paper`.
         name: Column of our score.
         best: Best value of each column.
     """
     places = decimals(name)
-    ours, paper = values[name], values[f"{name}_paper"]
+    compares = f"{name}_paper" in values
+    ours, paper = values[name], values[f"{name}_paper"] if compares else float("nan")
     return Number(
         ours,
         PERCENT if places == 2 else PAPER_SCORE,
         paper=paper,
-        compared=True,
+        compared=compares,
         spread=values.get(f"{name}{SD}", float("nan")),
         best=round(ours, places) == best[name],
-        paper_best=round(paper, places) == best[f"{name}_paper"],
+        paper_best=compares and round(paper, places) == best[f"{name}_paper"],
     )

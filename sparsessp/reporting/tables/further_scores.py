@@ -5,7 +5,7 @@ import pandas as pd
 from sparsessp.reporting.document.model import Number, Row, Table, Words, number_column, text_column
 from sparsessp.reporting.results import Results
 from sparsessp.reporting.scores import TGNET, mean
-from sparsessp.reporting.tables.formats import GROUP_NAMES, NO_RESULT, SCORE
+from sparsessp.reporting.tables.formats import NO_RESULT, SCORE, group_name
 from sparsessp.schema import EXTRA_METRICS
 
 _TITLES = {"R2": "R²", "R2_of_ceiling": "of ceiling", "pearson": "r", "r2_affine": "affine R²"}
@@ -40,7 +40,7 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
         ratio, metric = name.removeprefix("ratio").split("_", 1)
         columns.append(number_column(f"r = {ratio}", _TITLES[metric]))
     lines = [
-        Row((Words(GROUP_NAMES[values["structure"]]), *(Number(values[name], SCORE) for name in frame.columns[1:])))
+        Row((Words(group_name(values["structure"])), *(Number(values[name], SCORE) for name in frame.columns[1:])))
         for _, values in frame.iterrows()
     ]
     labels = results.labels

@@ -7,9 +7,9 @@ from sparsessp.reporting.document.model import Number, Row, Table, Words, number
 from sparsessp.reporting.labels import Labels
 from sparsessp.reporting.results import Results
 from sparsessp.reporting.scores import TGNET, mean
-from sparsessp.reporting.tables.formats import GROUP_NAMES, NO_RESULT, SCORE
+from sparsessp.reporting.tables.formats import NO_RESULT, SCORE, group_name
 from sparsessp.schema import Z_PROFILE, linear_regression
-from sparsessp.structures import KEYS
+from sparsessp.structures import task_codes
 
 _MODELS = {
     "z_profile": ("z-profile",),
@@ -26,7 +26,8 @@ def frame(results: Results) -> pd.DataFrame:
         Columns `z_profile_R2`, `linear_ratio2_R2`, `tgnet_ratio2_R2` and so on; with ceilings also `ceiling_R2`. The
         ceiling of `all` is the mean over test volumes.
     """
-    groups = [*KEYS, ALL, STRUCTURE_MEAN]
+    structures = task_codes(results.scores["structure"])
+    groups = [*structures, ALL, STRUCTURE_MEAN]
     found = pd.DataFrame({"structure": groups})
     found["z_profile_R2"] = [mean(results.summary, Z_PROFILE, "R2", group) for group in groups]
     for ratio in results.labels.ratios:
@@ -34,7 +35,7 @@ def frame(results: Results) -> pd.DataFrame:
             found[f"{model}_ratio{ratio}_R2"] = [mean(results.summary, run, "R2", group) for group in groups]
     if results.ceilings is not None:
         volumes = results.scores.drop_duplicates("volume")["structure"]
-        possible = {key: results.ceilings.get(key, float("nan")) for key in KEYS}
+        possible = {key: results.ceilings.get(key, float("nan")) for key in structures}
         possible[ALL] = volumes.map(possible).mean(skipna=False)
         possible[STRUCTURE_MEAN] = pd.Series([possible[key] for key in volumes.unique()]).mean(skipna=False)
         found["ceiling_R2"] = [possible[group] for group in groups]
@@ -48,7 +49,7 @@ def table(frame: pd.DataFrame, results: Results) -> Table:
         model, *ratio = name.removesuffix("_R2").split("_ratio")
         columns.append(number_column(*_MODELS[model], *(f"r = {text}" for text in ratio)))
     lines = [
-        Row((Words(GROUP_NAMES[values["structure"]]), *(Number(values[name], SCORE) for name in frame.columns[1:])))
+        Row((Words(group_name(values["structure"])), *(Number(values[name], SCORE) for name in frame.columns[1:])))
         for _, values in frame.iterrows()
     ]
     labels = results.labels

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsessp.application.images.image import Image, chosen_scene, in_um
+from sparsessp.data.images.image import Image, chosen_scene, in_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
 

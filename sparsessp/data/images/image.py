@@ -17,6 +17,10 @@ _LIGHT = re.compile(
 )
 
 
+Spacing = tuple[float | None, float | None, float | None]
+"""Distance (z, y, x) between voxels in micrometres; None where it is unknown."""
+
+
 @dataclass
 class Image(ABC):
     """One scene of an opened file.
@@ -38,7 +42,7 @@ class Image(ABC):
     planes: int
     rows: int
     columns: int
-    spacing_um: tuple[float | None, float | None, float | None]
+    spacing_um: Spacing
     scenes: int = field(default=1, kw_only=True)
 
     @abstractmethod
@@ -75,22 +79,35 @@ def light_channel(image: Image, wanted: str | None) -> int:
     Raises:
         SparseSSPError: There is no such channel, or no single one is meant.
     """
-    listed = ", ".join(f"{index} {name!r}" if name else str(index) for index, name in enumerate(image.channels))
     if wanted is not None:
-        matches = [i for i, name in enumerate(image.channels) if name.casefold() == wanted.casefold()]
-        if not matches and wanted.isdigit() and int(wanted) < len(image.channels):
-            matches = [int(wanted)]
-        if len(matches) != 1:
-            raise SparseSSPError(f"{image.path}: channel {wanted!r} is not in the file; its channels: {listed}")
-        return matches[0]
+        return find_channel(image, wanted)
     if len(image.channels) == 1:
         return 0
     matches = [index for index, name in enumerate(image.channels) if _LIGHT.search(name)]
     if len(matches) != 1:
         raise SparseSSPError(
-            f"{image.path}: which channel is the transmitted light? Name it with --channel; its channels: {listed}"
+            f"{image.path}: which channel is the transmitted light? Name it with --channel, in a CSV file in the "
+            f"column transmitted_light; its channels: {_listed(image)}"
         )
     return matches[0]
+
+
+def find_channel(image: Image, wanted: str) -> int:
+    """Return the index of the channel with this name or index.
+
+    Raises:
+        SparseSSPError: There is no such channel, or several have this name.
+    """
+    matches = [i for i, name in enumerate(image.channels) if name.casefold() == wanted.casefold()]
+    if not matches and wanted.isdecimal() and int(wanted) < len(image.channels):
+        matches = [int(wanted)]
+    if len(matches) != 1:
+        raise SparseSSPError(f"{image.path}: channel {wanted!r} is not in the file; its channels: {_listed(image)}")
+    return matches[0]
+
+
+def _listed(image: Image) -> str:
+    return ", ".join(f"{index} {name!r}" if name else str(index) for index, name in enumerate(image.channels))
 
 
 def chosen_scene(path: Path, scenes: int, scene: int | None) -> int:
@@ -100,7 +117,10 @@ def chosen_scene(path: Path, scenes: int, scene: int | None) -> int:
         SparseSSPError: There is no such scene, or the file has several and none is chosen.
     """
     if scene is None and scenes > 1:
-        raise SparseSSPError(f"{path}: has {scenes} scenes; choose one with --scene 0 to --scene {scenes - 1}")
+        raise SparseSSPError(
+            f"{path}: has {scenes} scenes; choose one with --scene 0 to --scene {scenes - 1}, in a CSV file "
+            "with the column scene"
+        )
     if not 0 <= (scene or 0) < scenes:
         raise SparseSSPError(f"{path}: scene {scene} is not in the file; allowed: 0 to {scenes - 1}")
     return scene or 0

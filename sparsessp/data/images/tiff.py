@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from sparsessp.application.images.image import Image, chosen_scene, in_um, plane_error
+from sparsessp.data.images.image import Image, chosen_scene, in_um, plane_error
 from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block, is_described
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
@@ -98,7 +98,7 @@ def _axes(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries, 
     if not is_described(file, series):
         raise SparseSSPError(
             f"{path}: its metadata do not describe the {len(file.pages)} planes in the file; is it cut short? If it is "
-            "complete, name its axes with --axes, such as ZYX"
+            "complete, name its axes with --axes, such as ZYX, in a CSV file with the column axes"
         )
     if set(axes) - set(_AXES):
         unnamed = [axis for axis in axes if axis not in _AXES]
@@ -106,7 +106,7 @@ def _axes(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries, 
             return axes.replace(unnamed[0], "Z")  # a plain multi-page file
         raise SparseSSPError(
             f"{path}: the file does not name the axes of shape {series.shape}; name them with --axes, such as "
-            f"{_AXES[-len(axes) :]}"
+            f"{_AXES[-len(axes) :]}, in a CSV file with the column axes"
         )
     return axes
 

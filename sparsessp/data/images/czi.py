@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from sparsessp.application.images.image import Image, chosen_scene, in_um, plane_error
 from sparsessp.data.czi_tiles import Field, Tiles, czi_library
+from sparsessp.data.images.image import Image, chosen_scene, in_um, plane_error
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
 

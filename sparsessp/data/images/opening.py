@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from sparsessp.application.images.czi import open_czi
-from sparsessp.application.images.image import Image
-from sparsessp.application.images.ome_zarr import is_zarr, open_zarr
-from sparsessp.application.images.tiff import open_tiff
+from sparsessp.data.images.czi import open_czi
+from sparsessp.data.images.image import Image
+from sparsessp.data.images.ome_zarr import is_zarr, open_zarr
+from sparsessp.data.images.tiff import open_tiff
 from sparsessp.errors import SparseSSPError
 
 _CZI = b"ZISRAWFILE"
