@@ -4,18 +4,21 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 READY := .venv/.ready
 
-.PHONY: help demo test quick check smoke bench chaos lock montage
+.PHONY: help install demo test quick check docs smoke bench chaos lock montage pictures
 
 help:
-	@echo "make demo     install everything into .venv, then run the whole pipeline; WORKERS=N trains N networks at a time"
+	@echo "make install  install everything into .venv, which the other targets do too"
+	@echo "make demo     run the whole pipeline; WORKERS=N trains N networks at a time"
 	@echo "make test     run all tests"
 	@echo "make quick    run the fast tests, which do not use DVC"
 	@echo "make check    check style, params.yaml against pipeline/conf, and the packages against requirements.lock"
+	@echo "make docs     build the documentation site in site/ and check its links"
 	@echo "make smoke    run the whole pipeline at smoke scale in a temporary clone"
 	@echo "make bench    run the plan at bench scale in a clone; GPUS=0 WORKERS=12; packs the results into .scratch/bench.tar.xz"
 	@echo "make chaos    kill the pipeline N=50 times at random (SEED=0) and compare with an undisturbed run; RUNNER=1 N=10 kills pipeline.run_plan and its workers"
 	@echo "make lock     update requirements.lock from pyproject.toml"
 	@echo "make montage  redraw docs/images/microscope.png"
+	@echo "make pictures redraw the other pictures in docs/images"
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or later is needed; name one with make PYTHON=...')"
@@ -27,6 +30,9 @@ $(READY): requirements.lock pyproject.toml
 # DVC needs a git repository, which an archive downloaded as a zip is not.
 .git:
 	@echo "error: this folder is not a git repository; clone it with git, or run \`git init\` here first"; exit 1
+
+install: $(READY)
+	@echo "Now activate the environment: source .venv/bin/activate"
 
 demo: .git $(READY)
 	$(RUN) python -m pipeline.run_plan $(if $(WORKERS),--workers $(WORKERS))
@@ -47,6 +53,11 @@ check: $(READY)
 	$(RUN) python -m pipeline.compose --check
 	$(RUN) dvc status -q data.dvc
 	$(RUN) python tests/audit.py
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(RUN) python -m mkdocs build --quiet --strict
+	$(BIN)/python docs/site_tools/check_links.py site
+	@echo "Open site/index.html in a browser."
 
 smoke: .git $(READY)
 	rm -rf .scratch/smoke && git clone --quiet . .scratch/smoke
@@ -75,3 +86,6 @@ lock:
 
 montage: $(READY)
 	$(RUN) MPLBACKEND=agg python -m sparsessp.data.microscope.montage docs/images/microscope.png
+
+pictures: $(READY)
+	$(RUN) MPLBACKEND=agg python docs/site_tools/pictures.py docs/images
