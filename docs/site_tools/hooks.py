@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import get_args, get_origin
 
 from mkdocs.structure.files import File
+from mkdocs.utils import get_relative_url
 
 from sparsessp import config as settings_of
 
@@ -109,9 +110,17 @@ def _limit(limit):
     return " and ".join(f"{sign} {getattr(limit, key)}" for key, sign in signs.items() if hasattr(limit, key))
 
 
+def on_post_page(output, page, config):
+    """Let search find its worker in the site, not on the network."""
+    return output.replace(
+        "https://unpkg.com/iframe-worker/shim", get_relative_url("javascripts/frame-worker.js", page.url)
+    )
+
+
 def on_post_build(config):
     """Point the reports' pages to what the site has: timings.md is a page; a page that was not kept is no link."""
     site = Path(config.site_dir)
+    (site / "404.html").unlink()  # its links work on a web server only
     for page in site.glob("results/*/report/index.html"):
         text = page.read_text(encoding="utf-8").replace('href="timings.md', 'href="timings.html')
         if not (page.parent / "timings.html").exists():

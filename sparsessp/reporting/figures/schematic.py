@@ -17,7 +17,7 @@ TITLE = "The networks as built"
 FORMAT = "png"
 
 _PLAIN = "#f4f4f4"
-_FILL = {
+FILL = {
     3: "#fbd9bf",
     2: "#c6e2f3",
 }  # by spatial dimensions; lighter shades of the other figures' colours
@@ -44,13 +44,14 @@ def draw(results: Results) -> Figure | None:
         panel.set_title(
             f"{method_name(method)} {title}: {millions:.3g} million parameters, {gmacs:.3g} GMACs", fontsize=11
         )
-        _draw_network(panel, {row["part"]: row["shape"] for row in facts["shapes"]})
-    handles = [Patch(facecolor=_FILL[n], edgecolor=GREY, label=f"{n}D features") for n in (3, 2)]
+        draw_network(panel, {row["part"]: row["shape"] for row in facts["shapes"]})
+    handles = [Patch(facecolor=FILL[n], edgecolor=GREY, label=f"{n}D features") for n in (3, 2)]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     return figure
 
 
-def _draw_network(panel: Axes, shapes: dict[str, Sequence[int]]) -> None:
+def draw_network(panel: Axes, shapes: dict[str, Sequence[int]]) -> None:
+    """Draw one network into a panel, from the shape of each part's output."""
     levels = sorted(int(part.split()[1]) for part in shapes if part.startswith("encoder ") and part[-1].isdigit())
     deepest = levels[-1]
     panel.set_xlim(-0.1, _RIGHT + _WIDTH + 0.1)
@@ -78,7 +79,7 @@ def _entering(shapes: dict[str, Sequence[int]], part: str, level: int) -> Sequen
 
 
 def _box(panel: Axes, x: float, y: float, name: str, shape: Sequence[int]) -> None:
-    fill = _PLAIN if name in (_VIEW, _PREDICTION) else _FILL[len(shape) - 1]
+    fill = _PLAIN if name in (_VIEW, _PREDICTION) else FILL[len(shape) - 1]
     corner = (x + 0.03, y - _HEIGHT / 2 + 0.03)
     outline: dict[str, Any] = {"boxstyle": "round,pad=0.03", "facecolor": fill, "edgecolor": GREY}
     panel.add_patch(FancyBboxPatch(corner, _WIDTH - 0.06, _HEIGHT - 0.06, linewidth=0.9, **outline))
