@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("CONTRIBUTING.md", "CHANGELOG.md")
 DEMO = "results/demo/report"
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+_NAMES = {"method": settings_of.METHODS, "backbone": settings_of.BACKBONES}  # checked by validators
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -85,7 +86,8 @@ def settings_table(name):
     lines = ["| Setting | Values | Default | Meaning |", "| :-- | :-- | :-- | :-- |"]
     for key, field in getattr(settings_of, name).model_fields.items():
         default = "required" if field.is_required() else f"`{field.default}`"
-        lines.append(f"| `{key}` | {values(field)} | {default} | {field.description} |")
+        allowed = ", ".join(f"`{name}`" for name in _NAMES[key]) if key in _NAMES else values(field)
+        lines.append(f"| `{key}` | {allowed} | {default} | {field.description} |")
     return "\n".join(lines)
 
 
