@@ -12,7 +12,7 @@ from matplotlib.patches import FancyBboxPatch, Patch
 from torch import nn
 
 from sparsessp.config import NetworkSettings
-from sparsessp.costs.counted import describe, meta_network
+from sparsessp.costs.counted import describe, meta_network, shapes
 from sparsessp.data.microscope.dataset import Size, load_catalogue, take
 from sparsessp.networks.interpolation import INTERPOLATIONS
 from sparsessp.networks.projection import ChannelToDepth, DepthToChannel
@@ -95,8 +95,7 @@ def projection_steps(topology, space, level=2):
     """Name and shape of each feature between encoder and decoder of one level, read from a real bridge."""
     network = meta_network(settings(topology=topology, projection=space))
     bridge = network.bridges[level - 1]
-    shapes = {part["part"]: part["shape"] for part in describe(network.settings)["shapes"]}
-    feature = tuple(shapes[f"encoder {level}"])
+    feature = dict(shapes(network))[f"encoder {level}"]
     steps = [("encoder", feature)]
 
     def record(name):
