@@ -38,7 +38,7 @@ PAGES = [
     *sorted((ROOT / "docs/reference").glob("*.md")),
 ]
 # Programs of others, whose arguments are not checked.
-FOREIGN = {"cd", "cp", "git", "grep", "head", "python3", "rm", "sbatch", "sed", "source"}
+FOREIGN = {"cd", "cp", "git", "grep", "head", "napari", "python3", "rm", "sbatch", "sed", "source"}
 TESTED = {"README.md", "your-own-images.md"}  # their Python: tests/test_package.py, tests/test_predict_model.py
 BLOCK = re.compile(r"(?:^<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
 
