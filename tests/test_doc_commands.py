@@ -24,6 +24,7 @@ import yaml
 from dvc.cli import DvcParserError, parse_args
 from helpers.checkout import ROOT
 from helpers.models import VOXEL_UM, saved_model, stack
+from helpers.site_tools import tool
 
 from pipeline.plan.composing import compose
 from sparsessp.__main__ import run as sparsessp
@@ -87,7 +88,7 @@ def problem(command):
         known = (ROOT / "docs/environment.md").read_text()
         return next((f"no variable {word}" for word in arguments if f"`{word.split('=')[0]}`" not in known), None)
     if program == "sparsessp":
-        unknown = options(arguments) - set(re.findall(r"--[\w-]+", help_of("sparsessp", arguments[0])))
+        unknown = options(arguments) - set(re.findall(r"--[\w-]+", tool("hooks").help_of("sparsessp", arguments[0])))
         return f"no option {unknown.pop()}" if unknown else None
     if program in FOREIGN or (ROOT / program).is_file():
         return None
@@ -96,18 +97,6 @@ def problem(command):
 
 def options(arguments):
     return {word for word in arguments if word.startswith("--")}
-
-
-@cache
-def help_of(module, *arguments):
-    import contextlib
-    import io
-
-    package = find_spec(module).submodule_search_locations is not None
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
-        import_module(f"{module}.__main__" if package else module).run([*arguments, "--help"])
-    return text.getvalue()
 
 
 def module_problem(module, arguments):
@@ -121,7 +110,7 @@ def module_problem(module, arguments):
         return f"no module {module}"
     if not module.startswith("pipeline"):
         return None
-    unknown = options(arguments) - set(re.findall(r"--[\w-]+", help_of(module)))
+    unknown = options(arguments) - set(re.findall(r"--[\w-]+", tool("hooks").help_of(module)))
     if unknown:
         return f"no option {unknown.pop()} of {module}"
     overrides = [word for word in arguments if re.match(r"[a-z_.]+=", word)]

@@ -1,22 +1,15 @@
 """The documentation site: its links, its generated parts and its pictures. `make docs` builds it."""
 
-import importlib.util
 import logging
 import re
 
 import numpy as np
 import pytest
 from helpers.checkout import ROOT
+from helpers.site_tools import tool
 from mkdocs.config import load_config
 from mkdocs.structure.files import get_files
 from PIL import Image
-
-
-def tool(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs/site_tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

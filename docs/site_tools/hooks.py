@@ -6,10 +6,13 @@
 - `<!-- help: COMMAND -->` becomes the output of COMMAND --help, `<!-- settings: CLASS -->` a table of its fields.
 """
 
+import io
 import posixpath
 import re
-import subprocess
-import sys
+from contextlib import redirect_stdout, suppress
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args, get_origin
 
@@ -71,14 +74,19 @@ def published(path):
 
 def command_help(command):
     """Return the output of a command's --help as a code block."""
-    program = command.split()
-    if program[0] == "sparsessp":
-        program[:1] = ["python", "-m", "sparsessp"]
-    done = subprocess.run(
-        [sys.executable, *program[1:], "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    text = done.stdout.split("\nenvironment variables (docs/environment.md):")[0].rstrip()
+    words = command.removeprefix("python -m ").split()
+    text = help_of(*words).split("\nenvironment variables (docs/environment.md):")[0].rstrip()
     return f"```text\n{text}\n```"
+
+
+@cache
+def help_of(module, *arguments):
+    """Return what `python -m MODULE ARGUMENTS --help` prints."""
+    package = find_spec(module).submodule_search_locations is not None
+    text = io.StringIO()
+    with redirect_stdout(text), suppress(SystemExit):
+        import_module(f"{module}.__main__" if package else module).run([*arguments, "--help"])
+    return text.getvalue()
 
 
 def settings_table(name):
