@@ -175,7 +175,7 @@ def small(tmp_path_factory):
         saved_model(folder / place)
     light = stack((16, 32, 32))
     volume = Volume(np.stack([light, light]), ("transmitted_light", "nucleolus"), VOXEL_UM)
-    for place in ("stack.ome.tiff", "artifacts/volumes/nucleolus/nucleolus_000.ome.tiff"):
+    for place in ("stack.ome.tiff", "artifacts/volumes/nucleolus/nucleolus_003.ome.tiff"):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         write_volume(folder / place, volume)
     (folder / "reports").mkdir()
