@@ -18,18 +18,17 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from dvc.cli import DvcParserError, parse_args
 from helpers.checkout import ROOT
-from helpers.models import VOXEL_UM, saved_model, stack
+from helpers.models import saved_model
 from helpers.site_tools import tool
 
 from pipeline.plan.composing import compose
 from sparsessp.__main__ import run as sparsessp
 from sparsessp.config import NetworkSettings
-from sparsessp.data.volumes import Volume, write_volume
+from sparsessp.data.microscope.stack import run as simulate
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.network import build
 
@@ -40,7 +39,9 @@ PAGES = [
 ]
 # Programs of others, whose arguments are not checked.
 FOREIGN = {"cd", "cp", "git", "grep", "head", "napari", "python3", "rm", "sbatch", "sed", "source"}
-TESTED = {"README.md", "your-own-images.md"}  # their Python: tests/test_package.py, tests/test_predict_model.py
+SIMULATE = "python -m sparsessp.data.microscope.stack "
+# Run elsewhere: tests/test_package.py, tests/test_predict_model.py and tests/test_user_path.py.
+TESTED = {"README.md", "your-own-images.md"}
 BLOCK = re.compile(r"(?:^<!-- not run: (?P<reason>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
 
 
@@ -68,7 +69,7 @@ def is_run(command):
     words = shlex.split(command)
     composes = words[:3] == ["python", "-m", "pipeline.compose"]
     plans = words[:3] == ["python", "-m", "pipeline.plan"] and "--no-measure" in words
-    return words[0] in ("sparsessp", "source", "export") or composes or plans
+    return words[0] in ("sparsessp", "source", "export") or composes or plans or command.startswith(SIMULATE)
 
 
 def problem(command):
@@ -172,12 +173,7 @@ def small(tmp_path_factory):
     name = "tgnet-3to2d-prefix-r2"
     for place in ("model.pt", f"artifacts/models/{name}.pt", f"artifacts/runs/{name}/model.pt"):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        saved_model(folder / place)
-    light = stack((16, 32, 32))
-    volume = Volume(np.stack([light, light]), ("transmitted_light", "nucleolus"), VOXEL_UM)
-    for place in ("stack.ome.tiff", "artifacts/volumes/nucleolus/nucleolus_003.ome.tiff"):
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        write_volume(folder / place, volume)
+        saved_model(folder / place, trained=["dna", "nucleolus", "cell_membrane"])
     (folder / "reports").mkdir()
     shutil.copy(ROOT / "reports/scores.csv", folder / "reports")
     return folder
@@ -192,13 +188,14 @@ def user(small, tmp_path, monkeypatch):
 
 def to_run(page):
     silent = [text for reason, language, text in blocks(page) if not reason and not language and text[0] != "$"]
-    return [command for text in silent for command in commands(text) if command.startswith("sparsessp ")]
+    return [command for text in silent for command in commands(text) if command.startswith(("sparsessp ", SIMULATE))]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if to_run(p)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if to_run(p) and p.name not in TESTED], ids=lambda page: page.name)
 def test_the_commands_of_a_page_run_in_its_order(page, user, capsys):
     for command in to_run(page):
-        sparsessp(shlex.split(command)[1:])
+        run = simulate if command.startswith(SIMULATE) else sparsessp
+        run(shlex.split(command.removeprefix(SIMULATE.strip()))[run is sparsessp :])
     assert capsys.readouterr().out
 
 
