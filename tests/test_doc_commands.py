@@ -123,6 +123,8 @@ def module_problem(module, arguments):
 
 @cache
 def settings_problem(overrides):
+    if any(override.startswith("data.csv=") for override in overrides):
+        return None  # composing reads the images; tests/test_own_data.py has some
     try:
         compose(overrides)
     except SparseSSPError as error:
