@@ -54,7 +54,10 @@ def run(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="sparsessp-workers-") as folder:
         serial, parallel = compare(Path(folder), options.workers, options.settings)
-    print(f"dvc repro: {serial:.0f} s; {options.workers} workers: {parallel:.0f} s; ratio {parallel / serial:.2f}")
+        print(
+            f"dvc repro: {serial:.0f} s; {options.workers} workers: {parallel:.0f} s; ratio {parallel / serial:.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
