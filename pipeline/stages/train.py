@@ -115,15 +115,15 @@ def _run(arguments: Sequence[str]) -> None:
     models = (ExperimentSettings, ArchitectureSettings, TrainingSettings, InferenceSettings, Inputs)
     options = parser("pipeline.stages.train", __doc__, *models).parse_args(arguments)
     varied, architecture, training, inference, given = (settings(model, options) for model in models)
-    network = NetworkSettings.load(
-        {**varied.model_dump(), **architecture.model_dump(), "structures": structures_of(VOLUMES)}, "arguments"
-    )
     watched = given.watch
-    if watched == Path(network.weights) and not watched.exists():
+    if watched == Path(varied.weights) and not watched.exists():
         raise SparseSSPError(
             f"weights '{watched}': no such file or folder in {Path.cwd()}; an experiment outside the workspace has "
             "only what git or DVC tracks: run `git add`, or give an absolute path"
         )
+    network = NetworkSettings.load(
+        {**varied.model_dump(), **architecture.model_dump(), "structures": structures_of(VOLUMES)}, "arguments"
+    )
     # Remove the scores of an earlier run of this name: if this run fails, they must not be taken for its scores.
     shutil.rmtree(RESULTS / network.name, ignore_errors=True)
     samples = [stage_samples(network.ratio, part) for part in ("train", "validation")]
