@@ -51,10 +51,10 @@ class Committed(NamedTuple):
         """
         return read_text(self.report / PAGE)
 
-    def facts(self) -> dict[str, str]:
-        """Return what README.md and, if present, timings.md state in tables of two columns."""
+    def facts(self, timings: bool = True) -> dict[str, str]:
+        """Return what README.md and, if present and wanted, timings.md state in tables of two columns."""
         pages = [self.page]
-        if (self.report / TIMINGS).is_file():
+        if timings and (self.report / TIMINGS).is_file():
             pages.append(read_text(self.report / TIMINGS))
         return {key: value for page in pages for key, value in _ROW.findall(page)}
 

@@ -59,7 +59,7 @@ class Source:
         self.result = result
         text = read_text(result.params)
         self.params: Params = parse_params(text, str(result.params))
-        self.facts = result.facts()
+        self.facts = result.facts(timings=not result.current)  # those of reports/ are not in git
         self.overrides = overrides(self.params, text)
         self.scores = read_long(result.report)
         self.runs = read(result.report / "tables" / "runs.csv").set_index("experiment")
