@@ -20,8 +20,6 @@ def steps(path):
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_actions_are_pinned_by_commit_and_make_targets_exist(path):
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    if not (ROOT / "mkdocs.yml").exists():  # the documentation site comes with its own target
-        targets.add("docs")
     for step in steps(path):
         assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step.get("uses", "actions/x@" + "0" * 40))
         assert set(re.findall(r"\bmake ([\w-]+)", step.get("run", ""))) <= targets
