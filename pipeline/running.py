@@ -11,7 +11,7 @@ from pipeline.paths import ARTIFACTS, CODE, DURATIONS, FAILURES, LOCKS, PROFILE,
 from sparsessp.errors import SparseSSPError
 from sparsessp.support import command_line
 from sparsessp.support.files import write_text
-from sparsessp.support.processes import end_with_parent, exclusive_lock, orphaned
+from sparsessp.support.processes import end_with_parent, exclusive_lock, keep_imported_objects, orphaned
 
 _UNFINISHED = "started but did not end: killed, or still running"
 
@@ -62,6 +62,7 @@ def guarded(stage: str) -> Iterator[None]:
 
 def main(run: Callable[[Sequence[str]], None], given: Sequence[str]) -> None:
     """Run a stage's script with these arguments; one started by hand takes no lock and watches no parent."""
+    keep_imported_objects()
     np.set_printoptions(legacy=False)  # pandas writes CSV files with it; a user's start-up code may have changed it
     stage = os.environ.get("DVC_STAGE")
     if not stage:

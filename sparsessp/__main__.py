@@ -10,6 +10,7 @@ from importlib import import_module
 
 from sparsessp import __version__
 from sparsessp.support import command_line
+from sparsessp.support.processes import keep_imported_objects
 
 COMMANDS = ("describe", "export", "inspect", "plan_acquisition", "predict")  # modules of sparsessp.commands
 
@@ -28,6 +29,7 @@ def run(argv: Sequence[str]) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    keep_imported_objects()
     command_line.main(run, sys.argv[1:])
 
 

@@ -8,7 +8,7 @@ from helpers.precision import same
 from torch.nn import functional as F
 
 from sparsessp.networks.convolution import convolve, convolve_per_sample
-from sparsessp.networks.methods.repmode import MixtureConv
+from sparsessp.networks.pooling import pooled_by_products, pooled_by_sums
 
 CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 
@@ -43,11 +43,20 @@ def test_each_sample_is_convolved_with_its_own_kernel(kernel):
     same(together, torch.cat(one_by_one))
 
 
+@pytest.mark.parametrize("pooled", (pooled_by_products, pooled_by_sums))
 @pytest.mark.parametrize(("n", "box", "stride"), list(product((2, 3), (3, 5), (1, 2))))
-def test_pooling_is_that_of_torch(n, box, stride):
-    mixture = MixtureConv(n, 2, 2, 5, stride, tasks=3)
-    pool = F.avg_pool3d if n == 3 else F.avg_pool2d
+def test_pooling_and_its_gradient_are_those_of_torch(n, box, stride, pooled):
+    average = F.avg_pool3d if n == 3 else F.avg_pool2d
     for size in product((1, 2, 5), repeat=n):
         x = torch.randn(2, 3, *size, dtype=torch.float64)
-        expected = pool(F.pad(x, [box // 2] * (2 * n)), box, stride)
-        same(mixture._pooled(x, box), expected)
+        ours = gradients(lambda x: pooled(x, box, stride), x)
+        theirs = gradients(lambda x: average(F.pad(x, [box // 2] * (2 * n)), box, stride), x)
+        for got, expected in zip(ours, theirs, strict=True):
+            same(got, expected)
+
+
+def test_sums_of_a_pool_keep_type_and_layout_and_are_float32():
+    x = torch.randn(2, 3, 4, 6, 6).contiguous(memory_format=torch.channels_last_3d)
+    y = pooled_by_sums(x.bfloat16(), 5, 2)
+    assert y.dtype == torch.bfloat16 and y.is_contiguous(memory_format=torch.channels_last_3d)
+    same(y, pooled_by_products(x.bfloat16().double(), 5, 2).bfloat16())

@@ -128,9 +128,11 @@ class MultiNetwork(nn.Module):
 def merge_kernels(network: Network, task: int) -> Network:
     """Return a network for one task in which each module with a `merge` method is replaced by its merged form.
 
-    This is the re-parameterisation of RepMode; networks of other methods stay as they are. All other weights are
+    This is the re-parameterisation of RepMode; a network of another method is returned as it is. All other weights are
     shared with the original network, which is not changed. Merged kernels do not follow later training.
     """
+    if not any(hasattr(module, "merge") for module in network.modules()):
+        return network
     copied = copy.deepcopy(network, {id(weight): weight for weight in network.parameters()})
     code = network.code(torch.tensor([task], device=next(network.parameters()).device))
     for parent in list(copied.modules()):

@@ -1,6 +1,8 @@
-"""Processes that end with their parent, and locks between processes."""
+"""Processes that end with their parent and without delay, and locks between processes."""
 
+import atexit
 import fcntl
+import gc
 import multiprocessing
 import os
 import time
@@ -14,6 +16,16 @@ import psutil
 _PAUSE = 0.2  # s between two checks of the parent
 _GRACE = 1.0  # s until the workers of a dead process have ended
 _SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "ash", "busybox"}
+
+
+def keep_imported_objects() -> None:
+    """Exclude all objects that exist now from garbage collection, and at exit those that exist then.
+
+    After the imports of torch these are hundreds of thousands, which live until the end anyway; visiting them takes up
+    to a second of a short process.
+    """
+    gc.freeze()
+    atexit.register(gc.freeze)
 
 
 def end_with_parent() -> None:

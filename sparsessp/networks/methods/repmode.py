@@ -21,6 +21,7 @@ from sparsessp.networks.fused.fastest import Fastest, Way
 from sparsessp.networks.fused.norm import norm_act
 from sparsessp.networks.merging import merge_experts
 from sparsessp.networks.method import Method
+from sparsessp.networks.pooling import pooled_by_products, pooled_by_sums
 
 # The convolution is computed expert by expert if the merged kernels have more than this many times the elements of the
 # output. Measured on two cores with eight samples of eight tasks (docs/speed.md#what-was-tried).
@@ -144,29 +145,15 @@ class MixtureConv(nn.Module):
 
     def _by_expert(self, x_BC: Tensor, gates_BEO: Tensor) -> Tensor:
         """Apply each expert to all samples and sum the weighted outputs."""
+        pooled = pooled_by_products if path(x_BC) == Path.PLAIN else pooled_by_sums
         weights = [per_channel(gate_BO.to(x_BC.dtype), x_BC) for gate_BO in gates_BEO.unbind(1)]
         y_BC = weights[0] * convolve(x_BC, self.convs[0], self.stride)
         for weight, conv in zip(weights[1:], self.convs[1:], strict=False):
             y_BC = y_BC + weight * convolve(x_BC, conv, self.stride)
         for weight, conv, box in zip(weights[len(self.convs) :], self.pools, self._pool_sizes, strict=True):
             # Pooling and a 1x1 convolution commute; pooling first, the stride applies to the pooling alone.
-            y_BC = y_BC + weight * convolve(self._pooled(x_BC, box), conv)
+            y_BC = y_BC + weight * convolve(pooled(x_BC, box, self.stride), conv)
         return y_BC
-
-    def _pooled(self, x_BC: Tensor, box: int) -> Tensor:
-        """Average pooling with zero padding, as one product with a band matrix per axis.
-
-        Faster than torch's pooling of small 3D images on a CPU (docs/speed.md#what-was-tried).
-        """
-        y_BxC = x_BC.movedim(1, -1)
-        for axis in range(1, self.n + 1):
-            shape = y_BxC.shape
-            inputs = torch.arange(shape[axis], device=x_BC.device)
-            reached = (inputs - inputs[:: self.stride, None]).abs() <= box // 2
-            band = reached.to(y_BxC.dtype) / box
-            y_BxC = torch.einsum("on,bnc->boc", band, y_BxC.flatten(0, axis - 1).flatten(2))
-            y_BxC = y_BxC.reshape(*shape[:axis], len(band), *shape[axis + 1 :])
-        return y_BxC.movedim(-1, 1)
 
 
 class MergedConv(nn.Module):
