@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks import preparation, straightforward
 from benchmarks.machine import Machine, operations
-from benchmarks.timing import alternate, in_subprocess, peak_bytes, seconds
+from benchmarks.timing import alternate, isolated, peak_bytes, seconds
 from sparsessp.config import InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.costs.counted import meta_network, parameters
 from sparsessp.data.crops import Crops, Patch
@@ -148,7 +148,7 @@ def training_case(method: str, topology: str, size: Size, machine: Machine) -> l
     ours, theirs = (peak_bytes(_steps, step, settings, size, 1) for step in implementations)
     # Weights, gradients and Adam's two moments are needed at the same time.
     memory = Row(f"peak memory, {method} {topology}", "GB", ours / 1e9, theirs / 1e9, theirs / ours, 16 * weights / 1e9)
-    timed = (partial(in_subprocess, _steps, step, settings, size, size.steps) for step in implementations)
+    timed = (partial(isolated, _steps, step, settings, size, size.steps) for step in implementations)
     pair = alternate(*timed, size.turns[0])
     # The backward pass has two convolutions for each forward one; Adam reads four values per weight and writes three.
     bound = max(

@@ -1,5 +1,6 @@
 """Alternating time measurements of two implementations, and peak memory."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +14,7 @@ from typing import TypeVar
 import torch
 
 from sparsessp.costs.measured import peak_resident_bytes
+from sparsessp.support.device import default_device
 
 T = TypeVar("T")
 
@@ -48,6 +50,19 @@ def seconds(function: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
+def isolated(function: Callable[..., T], *arguments: object, **variables: str) -> T:
+    """Call a function without memory left by others, and return its result.
+
+    On CUDA in this process, where starting another and compiling kernels again would take longer than the measurement;
+    otherwise as `in_subprocess`.
+    """
+    if default_device().type != "cuda":
+        return in_subprocess(function, *arguments, **variables)
+    gc.collect()  # a recorded graph holds its memory until it is collected
+    torch.cuda.empty_cache()
+    return function(*arguments)
+
+
 def in_subprocess(function: Callable[..., T], *arguments: object, **variables: str) -> T:
     """Call a function in a new process and return its result.
 
@@ -62,13 +77,13 @@ def in_subprocess(function: Callable[..., T], *arguments: object, **variables: s
 
 
 def peak_bytes(steps: Callable[..., object], *arguments: object) -> float:
-    """Call a function in a new process and return its peak memory in bytes.
+    """Call a function as `isolated` and return its peak memory in bytes.
 
-    On CUDA, the memory allocated by torch; otherwise the growth of the process's resident memory. glibc returns freed
-    memory to the system at once (MALLOC_MMAP_THRESHOLD_): by default it keeps small blocks, and the measurement would
-    be dominated by their fragmentation.
+    On CUDA, the memory allocated by torch; otherwise the growth of the process's resident memory. There glibc returns
+    freed memory to the system at once (MALLOC_MMAP_THRESHOLD_): by default it keeps small blocks, and the measurement
+    would be dominated by their fragmentation.
     """
-    return in_subprocess(_peak, steps, *arguments, MALLOC_MMAP_THRESHOLD_="500000")
+    return isolated(_peak, steps, *arguments, MALLOC_MMAP_THRESHOLD_="500000")
 
 
 @contextmanager
@@ -89,7 +104,8 @@ def _with_threads(threads: int, function: Callable[..., T], *arguments: object) 
 
 
 def _peak(steps: Callable[..., object], *arguments: object) -> float:
-    if torch.cuda.is_available():
+    if default_device().type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
         steps(*arguments)
         return torch.cuda.max_memory_allocated()
     before = peak_resident_bytes()

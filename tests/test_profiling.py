@@ -14,7 +14,7 @@ from test_reporting import TGNET, labels, line, plan, put, report
 from pipeline.plan.estimate import grouped
 from sparsessp.config import TOPOLOGIES, InferenceSettings, NetworkSettings, TrainingSettings
 from sparsessp.costs import measured as profiling
-from sparsessp.costs.counted import macs, meta_network, module_macs
+from sparsessp.costs.counted import count_macs, macs, meta_network
 from sparsessp.costs.measured import profile, volume_seconds
 from sparsessp.data.samples import write_table
 from sparsessp.errors import SparseSSPError
@@ -34,11 +34,11 @@ def tiny(method, topology):
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_the_count_by_module_is_all_of_a_plain_network_and_little_of_repmode(topology):
     plain, repmode, dodnet = (meta_network(tiny(method, topology)) for method in ("plain", "repmode", "dodnet"))
-    assert module_macs(plain, 32, 32) == macs(plain, 32, 32)
-    assert 0 < module_macs(repmode, 32, 32) < macs(repmode, 32, 32) / 4
+    assert count_macs(plain, 32, 32).modules == macs(plain, 32, 32)
+    assert 0 < count_macs(repmode, 32, 32).modules < macs(repmode, 32, 32) / 4
     # Of DoDNet the written head alone is missing.
     head = dodnet.head.layers
-    assert macs(dodnet, 32, 32) - module_macs(dodnet, 32, 32) == sum(o * i for o, i in head) * 32 * 32 * (
+    assert macs(dodnet, 32, 32) - count_macs(dodnet, 32, 32).modules == sum(o * i for o, i in head) * 32 * 32 * (
         8 if topology.endswith("3d") else 1
     )
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from pipeline.paths import PROFILE
 from pipeline.running import main
 from sparsessp.config import ArchitectureSettings, InferenceSettings, NetworkSettings, TrainingSettings
-from sparsessp.costs.counted import macs, meta_network, module_macs, parameters
+from sparsessp.costs.counted import count_macs, meta_network, parameters
 from sparsessp.costs.measured import profile
 from sparsessp.data.samples import write_table
 from sparsessp.paper.published import printed_ratios, rows
@@ -45,12 +45,13 @@ def run(arguments: Sequence[str]) -> None:
     for row in tqdm(rows(6), "profile", unit="network"):
         varied = row.settings(*printed_ratios(row)).model_dump()
         full = meta_network(NetworkSettings(**varied))  # all other settings default to the paper's
+        counted = count_macs(full)
         found = profile(NetworkSettings(**varied, **architecture.model_dump()), training, inference.window)
         lines.append(
             {
                 "experiment": full.settings.name,
-                "gmacs": macs(full) / 1e9,
-                "module_gmacs": module_macs(full) / 1e9,
+                "gmacs": counted.total / 1e9,
+                "module_gmacs": counted.modules / 1e9,
                 "parameters": parameters(full),
                 "infer_s_per_iter": found.inference.seconds,
                 "infer_mem_mib": found.inference.mib,

@@ -1,6 +1,6 @@
 """Counted costs of a network (section 4.3, Table 6): parameters, multiply-accumulates and shapes."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,44 +35,48 @@ def _patch(network: Network, rows: int, columns: int) -> tuple[Tensor, Tensor]:
     return view, torch.zeros(1, dtype=torch.int64, device=device)
 
 
-def macs(network: Network, rows: int = 128, columns: int = 128) -> int:
-    """Return the multiply-accumulates of one prediction of depth x rows x columns voxels.
+class Macs(NamedTuple):
+    """Multiply-accumulates of one prediction.
 
-    Convolutions, linear layers and matrix products count, functional calls included; normalisation, activation and
-    interpolation do not. The network may be on the meta device.
+    Attributes:
+        total: Those of convolutions, linear layers and matrix products, functional calls included; normalisation,
+            activation and interpolation do not count.
+        modules: Those that a module-based counter such as thop reports. Such counters see modules of torch's
+            convolution and linear types only. They miss computed kernels (RepMode's mixtures, the dynamic head) and
+            other layer types (the linear layers of TSNs). Published values often come from them: for DoDNet in 3D
+            this count agrees with the paper's Table 6 (docs/methods.md#macs). It is wrong for networks with postfix
+            interpolation, whose transposed convolutions it does not count.
     """
-    # Operators that compute attention as one have no formula on every device.
-    with OperationCounter() as counter, every_tap(), sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        network(*_patch(network, rows, columns))
-    return counter.total // 2
+
+    total: int
+    modules: int
 
 
-def module_macs(network: Network, rows: int = 128, columns: int = 128) -> int:
-    """Return the multiply-accumulates that a module-based counter such as thop reports.
+def count_macs(network: Network, rows: int = 128, columns: int = 128) -> Macs:
+    """Count the multiply-accumulates of one prediction of depth x rows x columns voxels.
 
-    Such counters see modules of torch's convolution and linear types only. They miss computed kernels (RepMode's
-    mixtures, the dynamic head) and other layer types (the linear layers of TSNs). Published values often come from
-    them: for DoDNet in 3D this count agrees with the paper's Table 6 (docs/methods.md#macs).
-
-    Args:
-        network: Network without postfix interpolation: transposed convolutions are not counted.
-        rows: Rows of the patch.
-        columns: Columns of the patch.
+    The network may be on the meta device.
     """
-    total = 0
+    modules = 0
 
     def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
+        nonlocal modules
         # Each output element is a sum over all elements of one filter.
-        total += output.numel() * module.weight[0].numel()
+        modules += output.numel() * module.weight[0].numel()
 
     # Exactly these types: a subclass may compute something else.
     hooks = [m.register_forward_hook(count) for m in network.modules() if type(m) in _COUNTED_TYPES]
-    with torch.no_grad():
+    # Operators that compute attention as one have no formula on every device.
+    with OperationCounter() as counter, every_tap(), sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         network(*_patch(network, rows, columns))
     for hook in hooks:
         hook.remove()
-    return total
+    return Macs(counter.total // 2, modules)
+
+
+def macs(network: Network, rows: int = 128, columns: int = 128) -> int:
+    """Return the total of `count_macs`."""
+    return count_macs(network, rows, columns).total
 
 
 def shapes(network: Network, rows: int = 128, columns: int = 128) -> list[tuple[str, tuple[int, ...]]]:
