@@ -50,8 +50,8 @@ class Listed:
 
     def zoom(self, pixel_um: float) -> tuple[float, float]:
         """Return the factors by which rows and columns are resampled to this size of a pixel; 1: not resampled."""
-        y, x = (edge / pixel_um for edge in self.voxel_um[1:])
-        return tuple(1.0 if abs(factor - 1) <= LATERAL_TOLERANCE else factor for factor in (y, x))  # type: ignore[return-value]
+        _, y_um, x_um = self.voxel_um
+        return _factor(y_um / pixel_um), _factor(x_um / pixel_um)
 
     def prepared_shape(self, pixel_um: float) -> tuple[int, int, int]:
         """Return planes, rows and columns after resampling."""
@@ -151,7 +151,7 @@ def _checked(image: Image, path: Path, row: Row, group: str, faults: Faults) -> 
     for column, wanted in (("transmitted_light", row.transmitted_light), ("fluorescence", row.fluorescence)):
         try:
             find = light_channel if column == "transmitted_light" else find_channel
-            channels.append(find(image, wanted))  # type: ignore[operator]
+            channels.append(find(image, wanted))  # type: ignore[operator]  # both take an image and a name
         except SparseSSPError as error:
             faults.add_value(row.line, column, wanted or "", str(error))
             usable = False
@@ -168,7 +168,13 @@ def _checked(image: Image, path: Path, row: Row, group: str, faults: Faults) -> 
     if not usable:
         return None
     z, y, x = edges
+    # Usable: there are two channels, and no edge is missing.
     return Listed(row, path, *channels, image.shape, (z, y, x), group)  # type: ignore[arg-type,misc]
+
+
+def _factor(factor: float) -> float:
+    """Return a factor, or 1 if it is so close to 1 that nothing is resampled."""
+    return 1.0 if abs(factor - 1) <= LATERAL_TOLERANCE else factor
 
 
 def _check_twice(images: Sequence[Listed], faults: Faults) -> None:

@@ -129,7 +129,7 @@ def chosen_scene(path: Path, scenes: int, scene: int | None) -> int:
 def in_um(value: object, unit: str) -> float | None:
     """Return a length in micrometres; None if it is missing, not positive, or in an unknown unit."""
     try:
-        number = float(value) * (micrometres(unit) or 0)  # type: ignore[arg-type]
+        number = float(value) * (micrometres(unit) or 0)  # type: ignore[arg-type]  # see except
     except (TypeError, ValueError):
         return None
     return number if 0 < number < math.inf else None
