@@ -1,16 +1,10 @@
 """Trained models in other formats give the same numbers; wrong options are named."""
 
-import os
-import subprocess
-import sys
-import zipfile
-
 import numpy as np
 import pytest
 import tifffile
 import torch
-import yaml
-from helpers.models import STRUCTURES, VOXEL_UM, saved_model, stack
+from helpers.models import VOXEL_UM, saved_model, stack
 
 import sparsessp
 from sparsessp.__main__ import run
@@ -19,7 +13,6 @@ from sparsessp.application.grid import fit_stack, model_view
 from sparsessp.errors import SparseSSPError
 
 R, WINDOW = 8, 32
-SPARSE = (R * VOXEL_UM[0], *VOXEL_UM[1:])
 
 
 def one_window(path):
@@ -72,57 +65,6 @@ def test_onnx_takes_any_batch_and_size_also_with_merged_kernels(tmp_path):
     with torch.no_grad():
         inside = exported(torch.from_numpy(larger)[:, None]).numpy()
     np.testing.assert_allclose(from_onnx(tmp_path / "a.onnx", larger), inside, rtol=0, atol=1e-4)
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    """A bioimage.io package of a model that sees every eighth plane, and the model."""
-    folder = tmp_path_factory.mktemp("package")
-    path, sample = saved_model(folder / "model.pt", ratio=R), folder / "sample.tif"
-    tifffile.imwrite(sample, stack((5, 40, 44)))
-    spacing = ",".join(map(str, SPARSE))
-    target = folder / "model.zip"
-    arguments = ["--format", "bioimageio", "--sample", str(sample), "--spacing", spacing, "--output", str(target)]
-    run(["export", str(path), *arguments])
-    return target, path
-
-
-@pytest.mark.slow
-def test_a_package_describes_both_grids_and_its_weights_predict_its_test_output(package, tmp_path):
-    target, path = package
-    with zipfile.ZipFile(target) as archive:
-        archive.extractall(tmp_path)
-    description = yaml.safe_load((tmp_path / "rdf.yaml").read_text())
-    sides = [
-        {axis["id"]: (axis["size"], axis["scale"]) for axis in side["axes"] if axis["type"] == "space"}
-        for side in (description["inputs"][0], description["outputs"][0])
-    ]
-    assert sides[0]["z"] == (2, pytest.approx(2.32)) and sides[1]["z"] == (16, pytest.approx(0.29))
-    assert description["outputs"][0]["axes"][1]["channel_names"] == list(STRUCTURES)
-    light, expected = (np.load(tmp_path / f"test_{side}.npy") for side in ("input", "output"))
-    assert light.shape == (1, 1, 2, WINDOW, WINDOW) and expected.shape == (1, 2, 16, WINDOW, WINDOW)
-    view = (light[0] - light.mean()) / light.std()
-    np.testing.assert_allclose(from_onnx(tmp_path / "weights.onnx", view), expected, rtol=0, atol=1e-4)
-    np.testing.assert_allclose(sparsessp.load_model(path).predict(light[0, 0], SPARSE), expected[0], rtol=0, atol=1e-4)
-    assert "Attribution" in (tmp_path / "README.md").read_text()
-
-
-@pytest.mark.slow
-def test_the_library_of_the_format_accepts_a_package(package, tmp_path):
-    """In an environment of its own, because it needs an older pydantic than the pipeline."""
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    packages = ("bioimageio.core==0.11.0", "pydantic<2.13", "onnxruntime")
-    install = subprocess.run([python, "-m", "pip", "install", "-q", *packages], capture_output=True, text=True)
-    if install.returncode:
-        pytest.skip(f"bioimageio.core cannot be installed here: {install.stderr.strip().splitlines()[-1]}")
-    check = (
-        "import sys; from bioimageio.core import test_model; "
-        "found = test_model(sys.argv[1]); print(found.format()); sys.exit(found.status != 'passed')"
-    )
-    environment = os.environ | {"HOME": str(tmp_path), "BIOIMAGEIO_CACHE_PATH": str(tmp_path / "cache")}
-    tested = subprocess.run([python, "-c", check, package[0]], capture_output=True, text=True, env=environment)
-    assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from sparsessp.learning.checkpoints import save_model
 from sparsessp.structures import structure
 
 KEYS = ("dna", "nucleolus")
-SIDE, DEPTH, R = 32, 16, 2
+SIDE, DEPTH, R = 32, 16, 8
 NETWORK = NetworkSettings(
     method="tgnet",
     topology="3to2d",
@@ -56,6 +56,7 @@ def folder(tmp_path_factory):
     samples = [simulated(key, 0) for key in KEYS]
     trained = sparsessp.train(NETWORK, TRAINING, WINDOWS, samples, samples, folder, progress=False)
     notes = {"training": TRAINING.model_dump(), "inference": WINDOWS.model_dump(), "trained": list(KEYS)}
+    notes["data"] = {"name": "a test", "licence": "CC-BY", "simulated": True}
     save_model(folder / "model.pt", trained.model, notes | {"voxel_um": [0.29] * 3})
     microscope.run([str(folder / "stack.tif"), *f"--seed 1 --size tiny --pixels {SIDE} --every {R}".split()])
     run(["predict", str(folder / "model.pt"), str(folder / "stack.tif"), "--output", str(folder), "--quiet"])
@@ -66,7 +67,7 @@ def folder(tmp_path_factory):
 def expected(folder):
     """The prediction in Python."""
     light = read_volume(folder / "stack.tif")
-    assert light.voxel_um == (0.58, 0.29, 0.29)
+    assert light.voxel_um == (pytest.approx(R * 0.29), 0.29, 0.29)
     return sparsessp.load_model(folder / "model.pt").predict(light.voxels[0], light.voxel_um, KEYS)
 
 
@@ -76,24 +77,61 @@ def test_shell_and_python_predict_the_same_from_a_stack_the_model_never_saw(fold
     assert expected.shape == (2, DEPTH, SIDE, SIDE) and np.isfinite(expected).all() and expected.std() > 0
 
 
-@pytest.mark.slow
-def test_onnx_and_the_bioimageio_package_predict_the_same(folder, expected):
-    from onnxruntime import InferenceSession
-
+@pytest.fixture(scope="module")
+def package(folder):
+    """A bioimage.io package of the model, and the folder in which it is unpacked."""
     export = ["export", str(folder / "model.pt"), "--format", "bioimageio"]
     run([*export, "--sample", str(folder / "stack.tif"), "--output", str(folder / "model.zip")])
     with zipfile.ZipFile(folder / "model.zip") as archive:
         archive.extractall(folder / "package")
-    description = yaml.safe_load((folder / "package" / "rdf.yaml").read_text())
+    return folder / "model.zip", folder / "package"
+
+
+@pytest.mark.slow
+def test_onnx_and_the_bioimageio_package_predict_the_same(folder, expected, package):
+    from onnxruntime import InferenceSession
+
+    unpacked = package[1]
+    description = yaml.safe_load((unpacked / "rdf.yaml").read_text())
     (step,) = description["inputs"][0]["preprocessing"]
     assert step["id"] == "zero_mean_unit_variance"
-    light, output = (np.load(folder / "package" / f"test_{side}.npy") for side in ("input", "output"))
+    light, output = (np.load(unpacked / f"test_{side}.npy") for side in ("input", "output"))
     scored = (light - light.mean()) / (light.std() + step["kwargs"]["eps"])
-    session = InferenceSession(str(folder / "package" / description["weights"]["onnx"]["source"]))
+    session = InferenceSession(str(unpacked / description["weights"]["onnx"]["source"]))
     light = zscore(read_volume(folder / "stack.tif").voxels[0], "light")[0]
     found = [session.run(None, {"transmitted_light": one})[0] for one in (scored, light[None, None])]
     for one in (*found, output):
         np.testing.assert_allclose(one[0], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_package_describes_both_grids_and_names_its_data(package):
+    description = yaml.safe_load((package[1] / "rdf.yaml").read_text())
+    sides = [
+        {axis["id"]: (axis["size"], axis["scale"]) for axis in side["axes"] if axis["type"] == "space"}
+        for side in (description["inputs"][0], description["outputs"][0])
+    ]
+    assert sides[0]["z"] == (2, pytest.approx(2.32)) and sides[1]["z"] == (16, pytest.approx(0.29))
+    assert description["outputs"][0]["axes"][1]["channel_names"] == list(KEYS)
+    assert "Attribution" in (package[1] / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_library_of_the_format_accepts_a_package(package, tmp_path):
+    """In an environment of its own, because it needs an older pydantic than the pipeline."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    packages = ("bioimageio.core==0.11.0", "pydantic<2.13", "onnxruntime")
+    install = subprocess.run([python, "-m", "pip", "install", "-q", *packages], capture_output=True, text=True)
+    if install.returncode:
+        pytest.skip(f"bioimageio.core cannot be installed here: {install.stderr.strip().splitlines()[-1]}")
+    check = (
+        "import sys; from bioimageio.core import test_model; "
+        "found = test_model(sys.argv[1]); print(found.format()); sys.exit(found.status != 'passed')"
+    )
+    environment = os.environ | {"HOME": str(tmp_path), "BIOIMAGEIO_CACHE_PATH": str(tmp_path / "cache")}
+    tested = subprocess.run([python, "-c", check, package[0]], capture_output=True, text=True, env=environment)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 def test_a_simulated_stack_depends_on_its_seed_and_never_shows_the_datasets(tmp_path):
