@@ -8,8 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 METHODS_FOLDER = Path("sparsessp/networks/methods")
 BACKBONES_FOLDER = Path("sparsessp/networks/backbones")
-# These stages load methods and backbones by name; dvc.yaml lists those of each run.
-_BY_NAME = dict.fromkeys(("train", "evaluate", "profile"), (METHODS_FOLDER, BACKBONES_FOLDER))
+# These stages load methods and backbones by name: training and evaluation those of one experiment, stage profile those
+# of Table 6, which dvc.yaml lists.
+PER_EXPERIMENT = ("train", "evaluate")
+_BY_NAME = dict.fromkeys((*PER_EXPERIMENT, "profile"), (METHODS_FOLDER, BACKBONES_FOLDER))
 _STAGES = Path("pipeline/stages")
 
 
@@ -56,9 +58,24 @@ def closure(sources: Iterable[Path]) -> set[Path]:
     return seen
 
 
-def sources(stage: str) -> list[Path]:
-    """Return the source files of a stage, sorted, without those that depend on its arguments."""
+def sources(stage: str, method: str | None = None, backbone: str | None = None) -> list[Path]:
+    """Return the source files of a stage, sorted.
+
+    Args:
+        stage: Name of the stage.
+        method: Method whose file is one of them; None: none.
+        backbone: Backbone whose file is one of them; None: none.
+    """
+    chosen = {
+        folder / f"{name}.py" for folder, name in ((METHODS_FOLDER, method), (BACKBONES_FOLDER, backbone)) if name
+    }
+    return sorted(_loaded(stage) | chosen)
+
+
+@cache
+def _loaded(stage: str) -> frozenset[Path]:
+    """Return the source files of a stage without methods and backbones, but with what these import."""
     # Running a.b.c also runs a/__init__.py and a/b/__init__.py.
     roots = {Path("pipeline/__init__.py"), _STAGES / "__init__.py", _STAGES / f"{stage}.py"}
     named = {path.relative_to(ROOT) for folder in _BY_NAME.get(stage, ()) for path in (ROOT / folder).glob("[!_]*.py")}
-    return sorted(closure(roots | named) - named)
+    return frozenset(closure(roots | named) - named)

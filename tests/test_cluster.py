@@ -32,7 +32,7 @@ setup: |
 options:
   constraint: a100
 """
-JOBS = [Job(name, (Stage(f"train@{name}", "", ()), Stage(f"evaluate@{name}", "", ()))) for name in "ab"]
+JOBS = [Job(name, (Stage(f"train@{name}", "", (), ""), Stage(f"evaluate@{name}", "", (), ""))) for name in "ab"]
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_the_option_reaches_the_workers_and_their_shares_of_threads_and_gpus(mon
     lines = environment(threads=8).splitlines()
     assert f"export {RANKS}=2" in lines and "export OMP_NUM_THREADS=4" in lines
     assert "export RUN_PLAN_GPUS=0,1:2,3 " in local(2, options.gpus).executors[0].provider.worker_init
-    job = Job("a", (Stage("train@a", "", ()),))
+    job = Job("a", (Stage("train@a", "", (), ""),))
     assert "#SBATCH --gpus-per-node=2\n" in array_script(Cluster(gpus=1), [job])
     with pytest.raises(SparseSSPError, match="--gpus = 0,1,2: not divisible into groups of 2"):
         _options(["--gpus", "0,1,2"])

@@ -70,7 +70,7 @@ def test_every_other_run_has_another_folder(workspace, monkeypatch, tmp_path):
     monkeypatch.setenv("SPARSESSP_DEVICE", "meta")
     is_new(folder())
     code = tmp_path / "code"
-    for source in (*train.sources("train"), train.METHODS_FOLDER / "tgnet.py", train.BACKBONES_FOLDER / "native.py"):
+    for source in train.sources("train", "tgnet", "native"):
         (code / source).parent.mkdir(parents=True, exist_ok=True)
         (code / source).write_bytes((train.ROOT / source).read_bytes())
     monkeypatch.setattr(train, "ROOT", code)

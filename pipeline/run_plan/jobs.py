@@ -18,11 +18,13 @@ class Stage:
         name: As DVC has it, such as train@NAME.
         command: Its command line.
         outputs: Files and folders it writes.
+        code: List of its source files, which stage code wrote.
     """
 
     name: str
     command: str
     outputs: tuple[str, ...]
+    code: str
 
 
 @dataclass(frozen=True)

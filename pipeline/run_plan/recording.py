@@ -14,8 +14,9 @@ from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
 
+from pipeline.paths import CODE
 from pipeline.run_plan.jobs import Job, Stage
-from pipeline.run_plan.worker import changed_sources, parse
+from pipeline.run_plan.worker import changed_sources
 from sparsessp.errors import SparseSSPError
 
 _PIPELINE = "dvc.yaml"
@@ -93,7 +94,7 @@ class Pipeline:
         with _errors(), lock_repo(self._repo):
             now = self._checksums(stage)
             changed = [path for path, checksum in before.items() if now[path] != checksum]
-            changed += changed_sources(parse(stage.cmd)[0].rpartition(".")[2])
+            changed += changed_sources(_code(stage))
             if changed:
                 stage.remove_outs(ignore_remove=False, force=False)
                 return changed[0]
@@ -131,4 +132,9 @@ class Pipeline:
 
 
 def _as_stage(stage: PipelineStage) -> Stage:
-    return Stage(stage.addressing, stage.cmd, tuple(map(str, stage.outs)))
+    return Stage(stage.addressing, stage.cmd, tuple(map(str, stage.outs)), _code(stage))
+
+
+def _code(stage: PipelineStage) -> str:
+    """Return the list of a stage's source files, on which it depends."""
+    return next(path for path in map(str, stage.deps) if path.startswith(f"{CODE}/"))

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from pipeline.paths import CODE
 from pipeline.run_plan.jobs import Job, Outcome, Stage, log
 from pipeline.running import guarded, refuse_links
 from pipeline.sources import ROOT
@@ -64,7 +63,7 @@ def _attempt(stage: Stage) -> str | None:
     try:
         with guarded(stage.name):
             refuse_links(())
-            if changed := changed_sources(module.removeprefix(_STAGES)):
+            if changed := changed_sources(stage.code):
                 raise SparseSSPError(f"{changed[0]} changed while the plan ran; run it again")
             for path in map(Path, stage.outputs):
                 _remove(path)
@@ -93,9 +92,9 @@ def parse(command: str) -> tuple[str, list[str]]:
     return words[2], words[3:]
 
 
-def changed_sources(stage: str) -> list[str]:
-    """Return the source files of a stage that differ from the list that stage code made of them."""
-    lines = (CODE / f"{stage}.txt").read_text(encoding="utf-8").splitlines()
+def changed_sources(code: str) -> list[str]:
+    """Return the source files that differ from a list that stage code made of them."""
+    lines = Path(code).read_text(encoding="utf-8").splitlines()
     listed = [line.split("  ", 1) for line in lines]
     return [name for checksum, name in listed if not (ROOT / name).is_file() or sha256(ROOT / name) != checksum]
 

@@ -26,7 +26,7 @@ from pipeline.paths import DURATIONS, RESULTS, RUNS, SPLIT, VOLUMES, views
 from pipeline.ranks import launch, wanted_ranks
 from pipeline.running import main
 from pipeline.samples import stage_samples
-from pipeline.sources import BACKBONES_FOLDER, METHODS_FOLDER, ROOT, sources
+from pipeline.sources import ROOT, sources
 from sparsessp import __version__
 from sparsessp.config import (
     ArchitectureSettings,
@@ -75,8 +75,7 @@ def state_folder(
     digest = hashlib.sha256(f"{torch.__version__} {default_device()}".encode())
     for part in (network, training, inference):
         digest.update(part.model_dump_json().encode())
-    own = (METHODS_FOLDER / f"{network.method}.py", BACKBONES_FOLDER / f"{network.backbone}.py")
-    code = [ROOT / path for path in (*sources("train"), *own)]
+    code = [ROOT / path for path in sources("train", network.method, network.backbone)]
     local = Path(network.weights)  # or a name on the hub, or "none"
     weights = sorted(path for path in (local, *local.rglob("*")) if path.is_file())
     weights += [pretrained_run] if pretrained_run else []
