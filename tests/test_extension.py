@@ -74,13 +74,13 @@ def test_a_method_and_a_backbone_are_one_file_each(clone):
     networks = clone / "sparsessp" / "networks"
     (networks / "methods" / "loud.py").write_text(METHOD)
     (networks / "backbones" / "dots.py").write_text(BACKBONE)
-    sources = (clone / "artifacts" / "code" / "train.txt").read_text()
+    sources = (clone / "artifacts" / "code" / "train" / "tgnet-native.txt").read_text()
     sh(clone, sys.executable, "-m", "pipeline.compose", *PLAN)
     out = sh(clone, "dvc", "repro").stdout
     ran = {line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage")}
     assert ran == {"code", "check", *(f"{stage}@{name}" for stage in ("train", "evaluate") for name in RUNS), "report"}
     # No other method's training would run again.
-    assert (clone / "artifacts" / "code" / "train.txt").read_text() == sources
+    assert (clone / "artifacts" / "code" / "train" / "tgnet-native.txt").read_text() == sources
     for name in RUNS:
         losses = pd.read_csv(clone / "artifacts" / "runs" / name / "history.csv")["training_mse"]
         assert losses[-10:].mean() < losses[:10].mean(), name
