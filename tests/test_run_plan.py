@@ -104,6 +104,33 @@ def test_after_the_end_of_the_runner_nothing_runs_on_and_the_next_call_finishes(
     assert chaos.differences(reproduced[0], clone) == []
 
 
+# A runner that is killed right after the training of a job: what is left to do is printed by the next.
+TRAIN = """
+from dataclasses import replace
+from pipeline.run_plan.recording import Pipeline
+from pipeline.run_plan.worker import work
+(job,) = Pipeline().unfinished({{"{name}": ("train@{name}", "evaluate@{name}")}})
+assert work(replace(job, stages=job.stages[:1])).reason is None
+"""
+LEFT = """
+from pipeline.run_plan.recording import Pipeline
+for job in Pipeline().unfinished({{"{name}": ("train@{name}", "evaluate@{name}")}}):
+    print(*(stage.name for stage in job.stages))
+"""
+
+
+def test_a_finished_training_is_kept_if_the_runner_is_killed_unless_something_changed(clone, tmp_path):
+    name = NAMES[1]
+    sh(clone, sys.executable, "-c", TRAIN.format(name=name))
+    read = (f"artifacts/runs/{name}/history.csv", "artifacts/split.csv", "sparsessp/networks/methods/plain.py")
+    for number, changed in enumerate((None, *read)):
+        copy = shutil.copytree(clone, tmp_path / str(number), symlinks=True)
+        if changed:
+            (copy / changed).write_text((copy / changed).read_text() + "\n")
+        left = sh(copy, sys.executable, "-c", LEFT.format(name=name)).stdout.split()
+        assert left == [f"train@{name}"] * bool(changed) + [f"evaluate@{name}"], changed
+
+
 def test_a_killed_worker_is_replaced_and_changes_no_byte(reproduced, clone):
     process = start(clone, *RUNNER)
     wait_for(lambda: any(processes_of(clone, name) for name in NAMES), process)

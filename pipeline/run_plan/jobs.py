@@ -1,6 +1,7 @@
 """What the runner sends to a worker, and what comes back."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,14 @@ class Stage:
         command: Its command line.
         outputs: Files and folders it writes.
         code: List of its source files, which stage code wrote.
+        inputs: Checksum of each dependency; None if a stage before it in its job writes one of them.
     """
 
     name: str
     command: str
     outputs: tuple[str, ...]
     code: str
+    inputs: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True)

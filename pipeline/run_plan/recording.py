@@ -7,6 +7,7 @@ finished stage goes to DVC's cache at once, where a later run finds it; dvc.lock
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
@@ -15,6 +16,7 @@ from dvc.stage import PipelineStage
 from dvc.stage.cache import RunCacheNotFoundError
 
 from pipeline.paths import CODE
+from pipeline.run_plan import receipts
 from pipeline.run_plan.jobs import Job, Stage
 from pipeline.run_plan.worker import changed_sources
 from sparsessp.errors import SparseSSPError
@@ -62,7 +64,8 @@ class Pipeline:
     def unfinished(self, chains: Mapping[str, Sequence[str]]) -> list[Job]:
         """Return the stages that have to run; what they wrote before is removed.
 
-        Results of the same command and dependencies that DVC has in its cache are checked out instead.
+        Results of the same command and dependencies that DVC has in its cache are checked out instead. Those that a
+        worker of a killed runner finished are put there.
 
         Args:
             chains: Names of stages that run one after the other, by name of the job.
@@ -74,13 +77,17 @@ class Pipeline:
                 for stage in map(self._stages.__getitem__, names):
                     if not todo and not stage.changed():
                         continue
+                    if not todo and self._adopt(stage):
+                        continue
                     stage.remove_outs(ignore_remove=False, force=False)
                     if todo or not self._restore(stage):
                         todo.append(stage)
                 for stage in todo:
                     self._inputs[stage.addressing] = self._checksums(stage, todo)
                 if todo:
-                    jobs.append(Job(name, tuple(map(_as_stage, todo))))
+                    first, *others = todo
+                    sent = replace(_as_stage(first), inputs=self._inputs[first.addressing])
+                    jobs.append(Job(name, (sent, *map(_as_stage, others))))
         return jobs
 
     def keep(self, name: str) -> str | None:
@@ -108,6 +115,16 @@ class Pipeline:
             with _errors(), lock_repo(self._repo):
                 finished[0].dvcfile.dump_stages(finished, update_pipeline=False)
 
+    def _adopt(self, stage: PipelineStage) -> bool:
+        """Put what a worker of a killed runner finished into DVC's cache, if nothing has changed since."""
+        receipt = receipts.read(stage.addressing)
+        if receipt is None or changed_sources(_code(stage)):
+            return False
+        if receipt != receipts.content(stage.cmd, self._checksums(stage), list(map(str, stage.outs))):
+            return False
+        self._save(stage)
+        return True
+
     def _restore(self, stage: PipelineStage) -> bool:
         """Check out the results from DVC's cache, if they are there."""
         try:
@@ -120,6 +137,7 @@ class Pipeline:
     def _save(self, stage: PipelineStage) -> None:
         stage.save()
         stage.commit()
+        receipts.remove(stage.addressing)
         self._finished.add(stage.addressing)
 
     def _checksums(self, stage: PipelineStage, company: Sequence[PipelineStage] = ()) -> dict[str, str | None]:

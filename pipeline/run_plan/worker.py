@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from pipeline.run_plan import receipts
 from pipeline.run_plan.jobs import Job, Outcome, Stage, log
 from pipeline.running import guarded, refuse_links
 from pipeline.sources import ROOT
@@ -41,6 +42,7 @@ def work(job: Job) -> Outcome:
                 reason = _attempt(stage)
                 if reason is not None:
                     break
+                receipts.write(stage)
                 print(f"{_FINISHED}{stage.name}", flush=True)
                 done.append(stage.name)
     except OSError as error:
@@ -65,6 +67,7 @@ def _attempt(stage: Stage) -> str | None:
             refuse_links(())
             if changed := changed_sources(stage.code):
                 raise SparseSSPError(f"{changed[0]} changed while the plan ran; run it again")
+            receipts.remove(stage.name)
             for path in map(Path, stage.outputs):
                 _remove(path)
             importlib.import_module(module).run(arguments)
