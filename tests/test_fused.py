@@ -15,10 +15,11 @@ import torch
 from helpers.checkout import ROOT
 
 from sparsessp.config import NetworkSettings
-from sparsessp.networks.blocks import Norm
+from sparsessp.networks.blocks import Norm, ResidualBlock, Site
 from sparsessp.networks.fused import norm, upsampling
 from sparsessp.networks.fused.choice import Path, forced
 from sparsessp.networks.fused.launch import FORMATS
+from sparsessp.networks.method import Method
 from sparsessp.networks.methods.tsns import ConditionalNorm
 from sparsessp.networks.network import build
 
@@ -189,6 +190,31 @@ def test_a_fused_network_learns_as_a_plain_one():
         found.append([y.detach(), *(p.grad.clone() for p in network.parameters() if p.grad is not None)])
     for got, expected in zip(*found, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-2, atol=1e-4)
+
+
+@run
+def test_the_norm_is_checked_under_activation_checkpointing(monkeypatch, capsys):
+    """Its first use is inside a checkpointed block, which counts the tensors that are saved."""
+    monkeypatch.setattr(norm._OPERATION, "usable", None)
+    plain = Method(NetworkSettings(method="plain", topology="2d", groups=2))
+    block = ResidualBlock(plain, Site("encoder", 2), 4, 4).to(HERE).train()
+    block.checkpointing = True
+    with forced(Path.FUSED):
+        block(noise(1, 4, 3, 3), None).square().mean().backward()
+    assert norm._OPERATION.usable and not capsys.readouterr().err
+    assert all(weight.grad is not None for weight in block.parameters())
+
+
+@run
+def test_fused_features_are_bfloat16_between_layers():
+    small = {"depth": 2, "width_3d": 4, "width_2d": 4, "groups": 2, "embedding": 16, "blocks_3d": 1}
+    network, found = build(NetworkSettings(method="tgnet", topology="3to2d", ratio=2, **small)).to(HERE), []
+    for name, module in network.named_modules():
+        if name != "code":
+            module.register_forward_hook(lambda _module, _inputs, y: found.append(getattr(y, "dtype", None)))
+    with forced(Path.FUSED), torch.autocast(HERE.type, torch.bfloat16), torch.no_grad():
+        network(noise(1, 1, 1, 17, 17), torch.tensor([7], device=HERE))
+    assert len(found) > 40 and set(found) - {None} == {torch.bfloat16}
 
 
 @pytest.mark.skipif(not TRITON, reason="needs triton (pip install 'sparsessp[gpu-tests]')")

@@ -145,7 +145,7 @@ class GraphedStep:
         groups = self.adam.param_groups
         before = [(group["lr"], group["capturable"]) for group in groups]
         for group, rate in zip(groups, self.rates, strict=True):
-            group["lr"], group["capturable"] = rate, True
+            group["lr"], group["capturable"] = rate, rate.is_cuda
         try:
             yield
         finally:

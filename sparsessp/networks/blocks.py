@@ -144,7 +144,10 @@ def unfold(x_BCHW: Tensor, depth: int) -> Tensor:
     Raises:
         SparseSSPError: The channels are not divisible by the depth.
     """
-    return channels_last(x_BCHW.unflatten(1, (divide_exactly(x_BCHW.shape[1], depth, "channels", "depth"), depth)))
+    size = (divide_exactly(x_BCHW.shape[1], depth, "channels", "depth"), depth)
+    if path(x_BCHW) == Path.PLAIN:
+        return x_BCHW.unflatten(1, size)
+    return channels_last(x_BCHW.movedim(1, -1).unflatten(3, size).permute(0, 3, 4, 1, 2))  # so is its gradient
 
 
 def divide_exactly(number: int, divisor: int, what: str, divisor_name: str) -> int:
@@ -160,7 +163,9 @@ def divide_exactly(number: int, divisor: int, what: str, divisor_name: str) -> i
 
 def global_average(x_BC: Tensor) -> Tensor:
     """Global average pooling over all spatial axes, (B, C)."""
-    return x_BC.flatten(2).mean(2)
+    if path(x_BC) == Path.PLAIN:
+        return x_BC.flatten(2).mean(2)
+    return x_BC.movedim(1, -1).flatten(1, -2).mean(1)  # the gradient is channels-last, too
 
 
 def per_channel(value_BC: Tensor, like: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from enum import IntEnum
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from sparsessp.networks.fused.launch import FORMATS
 
@@ -28,10 +29,12 @@ _forced: Path | None = None
 
 
 def path(x: Tensor) -> Path:
-    """Return the version that processes this tensor."""
+    """Return the version that processes this tensor. torch.compile fuses operations of plain torch itself."""
     if _forced is not None:
         return _forced
-    return Path.FUSED if x.is_cuda else Path.PLAIN
+    if not x.is_cuda:
+        return Path.PLAIN
+    return Path.CHANNELS_LAST if torch.compiler.is_compiling() else Path.FUSED
 
 
 @contextmanager
@@ -50,6 +53,14 @@ def channels_last(x_BC: Tensor) -> Tensor:
     if path(x_BC) == Path.PLAIN or x_BC.dim() not in FORMATS:
         return x_BC
     return x_BC.contiguous(memory_format=FORMATS[x_BC.dim()])
+
+
+def not_checkpointed() -> saved_tensors_hooks:
+    """Return a context whose saved tensors activation checkpointing does not see.
+
+    It counts the tensors that a block saves, and those of a comparison or measurement are saved in the first pass only.
+    """
+    return saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
 
 
 class FusedOperation:
@@ -88,7 +99,8 @@ class FusedOperation:
     def _check(self, device: torch.device) -> None:
         try:
             with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
-                error = self.largest_error(device)
+                with not_checkpointed():
+                    error = self.largest_error(device)
         except Exception as problem:
             self.give_up(problem)
             return

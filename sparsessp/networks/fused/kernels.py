@@ -52,14 +52,21 @@ def norm_sums(x_ptr, sums_ptr, V, C: tl.constexpr, BC: tl.constexpr, BV: tl.cons
 
 @triton.jit
 def _group(sums_ptr, P, C: tl.constexpr, PER: tl.constexpr, BPER: tl.constexpr, BP: tl.constexpr):
-    """Return sample, channels of one group, which of them exist, and the two sums of each over all programs."""
-    b, k, p = tl.program_id(0), tl.arange(0, BPER), tl.arange(0, BP)
+    """Return sample, channels of one group, which of them exist, and the two sums of each over all P programs.
+
+    BP programs are read at a time, so that the sums stay in registers whatever the size of a group.
+    """
+    b, k = tl.program_id(0), tl.arange(0, BPER)
     c = tl.program_id(1) * PER + k
-    inside = (p < P)[:, None] & (k < PER)[None, :]
-    at = sums_ptr + (b * P + p)[:, None] * 2 * C + c[None, :]
-    first = tl.sum(tl.load(at, mask=inside, other=0.0), 0)
-    second = tl.sum(tl.load(at + C, mask=inside, other=0.0), 0)
-    return b, c, k < PER, first, second
+    first = tl.zeros([BP, BPER], tl.float32)
+    second = tl.zeros([BP, BPER], tl.float32)
+    for start in range(0, P, BP):
+        p = start + tl.arange(0, BP)
+        inside = (p < P)[:, None] & (k < PER)[None, :]
+        at = sums_ptr + (b * P + p)[:, None] * 2 * C + c[None, :]
+        first += tl.load(at, mask=inside, other=0.0)
+        second += tl.load(at + C, mask=inside, other=0.0)
+    return b, c, k < PER, tl.sum(first, 0), tl.sum(second, 0)
 
 
 @triton.jit

@@ -14,6 +14,7 @@ from sparsessp.networks.fused.choice import FusedOperation, Path, channels_last,
 from sparsessp.networks.fused.launch import FORMATS, TYPES, blocks, power_of_two, tile_of
 
 _TILE = 4096  # elements of a block of voxels and channels
+_SUMS = 512  # elements of a block of programs and channels of a group
 _PROGRAMS = 1024  # of the sums, over all samples: enough for any GPU, and few enough to sum their results quickly
 
 
@@ -32,7 +33,7 @@ def norm_act(norm: nn.Module, x_BC: Tensor, code: Any = None, slope: float = 0.0
         y_BC = norm(x_BC, code)
         return channels_last(F.leaky_relu(y_BC, slope) if slope else F.relu(y_BC))
 
-    fits = hasattr(norm, "scale_and_shift") and x_BC.dtype in TYPES and x_BC[0, 0].numel() > 1
+    fits = hasattr(norm, "scale_and_shift") and x_BC.dtype in TYPES and x_BC.shape[2:].numel() > 1
     if path(x_BC) < Path.FUSED or not fits:
         return plain()
 
@@ -59,7 +60,7 @@ class NormAct(torch.autograd.Function):
         from sparsessp.networks.fused import kernels
 
         scale, shift = scale.contiguous(), shift.contiguous()
-        (b, c), v = x_BC.shape[:2], x_BC[0, 0].numel()
+        (b, c), v = x_BC.shape[:2], x_BC.shape[2:].numel()
         tile, group, programs = _sizes(b, c, v, groups)
         sums = x_BC.new_empty(b, programs, 2, c, dtype=torch.float32)
         stats = x_BC.new_empty(3, b, c, dtype=torch.float32)
@@ -97,7 +98,7 @@ def _gradients(
     from sparsessp.networks.fused import kernels
 
     dy_BC = dy_BC.contiguous(memory_format=FORMATS[dy_BC.dim()])
-    (b, c), v = x_BC.shape[:2], x_BC[0, 0].numel()
+    (b, c), v = x_BC.shape[:2], x_BC.shape[2:].numel()
     tile, group, programs = _sizes(b, c, v, groups)
     sums = x_BC.new_empty(b, programs, 2, c, dtype=torch.float32)
     found = x_BC.new_empty(4, b, c, dtype=torch.float32)
@@ -118,8 +119,8 @@ def _sizes(b: int, c: int, v: int, groups: int) -> tuple[dict[str, int], dict[st
     """Return the block sizes of voxel kernels and of group kernels, and the programs per sample of the sums."""
     tile = tile_of(c, _TILE)
     programs = min(blocks(v, tile), max(1, _PROGRAMS // b))
-    per = c // groups
-    return tile, {"C": c, "PER": per, "BPER": power_of_two(per), "BP": power_of_two(programs)}, programs
+    padded = power_of_two(c // groups)
+    return tile, {"C": c, "PER": c // groups, "BPER": padded, "BP": max(1, _SUMS // padded)}, programs
 
 
 def _largest_error(device: torch.device) -> float:
