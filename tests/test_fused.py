@@ -32,6 +32,12 @@ run = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def _float32_convolutions(monkeypatch):
+    """On a GPU, convolutions use TF32 by default, whose results depend on the layout."""
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
+
+
 def noise(*shape, dtype=torch.float32, mean=0.0):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape))).add(mean)
     return x.to(HERE, dtype, memory_format=FORMATS.get(len(shape), torch.preserve_format))
