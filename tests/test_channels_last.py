@@ -6,7 +6,6 @@ import pytest
 import torch
 from helpers.precision import float64, same
 from torch import nn
-
 from torch.nn.utils import clip_grad_norm_
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves

@@ -106,7 +106,9 @@ def test_adam_is_capturable_on_a_gpu_only():
     network, seen = build(settings()).train(), []
     adam = optimiser(network, TRAINING)
     step = graphed(network, adam, DirectRecorder())
-    adam.register_step_pre_hook(lambda *_: seen.append((adam.param_groups[0]["lr"], adam.param_groups[0]["capturable"])))
+    adam.register_step_pre_hook(
+        lambda *_: seen.append((adam.param_groups[0]["lr"], adam.param_groups[0]["capturable"]))
+    )
     for batch in batches(WARM_UP + 1):
         step(*batch)
     assert [(isinstance(rate, torch.Tensor), capturable) for rate, capturable in seen] == [(False, False)] * WARM_UP + [
