@@ -224,14 +224,15 @@ def test_fused_features_are_bfloat16_between_layers():
 
 
 @pytest.mark.skipif(not TRITON, reason="needs triton (pip install 'sparsessp[gpu-tests]')")
-def test_all_kernels_compile_for_a_gpu(tmp_path):
+@pytest.mark.parametrize("sizes", ((), pytest.param(("paper",), marks=pytest.mark.slow)), ids=("small", "paper"))
+def test_all_kernels_compile_for_a_gpu(tmp_path, sizes):
     """Also where sizes are 1, which Triton compiles as constants; the interpreter would not notice a mistake there."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", ROOT / "tests/helpers/compile_kernels.py"],
+        [sys.executable, "-W", "ignore", ROOT / "tests/helpers/compile_kernels.py", *sizes],
         env={**environment, "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split() == ["12", "kernels", "compiled"]
+    assert done.stdout.split() == ["32" if sizes else "12", "kernels", "compiled"]

@@ -111,9 +111,8 @@ def test_adam_is_capturable_on_a_gpu_only():
     )
     for batch in batches(WARM_UP + 1):
         step(*batch)
-    assert [(isinstance(rate, torch.Tensor), capturable) for rate, capturable in seen] == [(False, False)] * WARM_UP + [
-        (True, False)
-    ]
+    found = [(isinstance(rate, torch.Tensor), capturable) for rate, capturable in seen]
+    assert found == [*[(False, False)] * WARM_UP, (True, False)]
 
 
 def make_run(folder, samples, training=TRAINING):
@@ -180,4 +179,25 @@ def test_a_cuda_graph_trains_as_single_steps(method, capsys):
     )
     assert "warning" not in capsys.readouterr().err
     for got, expected in zip(replayed, single, strict=True):
+        torch.testing.assert_close(got, expected, rtol=0.05, atol=5e-3)
+
+
+@pytest.mark.gpu
+@GPU
+def test_a_recording_that_fails_leaves_the_gpu_usable(capsys):
+    def backward_and_wait(network, adam, *batch, micro_batch):
+        loss = backward(network, adam, *batch, micro_batch=micro_batch)
+        loss.item()
+        return loss
+
+    failed, single = (
+        trained(build(settings()), make, "cuda")
+        for make in (
+            lambda n, a: GraphedStep(partial(backward_and_wait, n, a, micro_batch=2), a, 0.5, 1e6),
+            lambda n, a: partial(train_step, n, a, micro_batch=2, clip=0.5),
+        )
+    )
+    assert "warning: training runs without a CUDA graph" in capsys.readouterr().err
+    torch.cuda.empty_cache()
+    for got, expected in zip(failed, single, strict=True):
         torch.testing.assert_close(got, expected, rtol=0.05, atol=5e-3)

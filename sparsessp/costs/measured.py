@@ -203,9 +203,7 @@ def _cost(
 
     for number in range(_WARM_UP[device.type] if warm_up is None else warm_up):
         seconds()
-        if (
-            device.type == "cuda" and number == 0
-        ):  # the first iteration also tries the ways that RepMode does not choose
+        if device.type == "cuda" and number == 0:  # the first also tries the ways that RepMode does not choose
             torch.cuda.reset_peak_memory_stats(device)
     times: list[float] = []
     while len(times) < _MAX_REPEATS and (len(times) < repeats or sum(times) < _SECONDS):
