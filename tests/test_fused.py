@@ -8,6 +8,7 @@ On a machine with a GPU the kernels run there instead, and TRITON_INTERPRET is n
 import os
 import subprocess
 import sys
+import warnings
 from importlib.util import find_spec
 
 import pytest
@@ -33,9 +34,13 @@ run = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def _float32_convolutions(monkeypatch):
+def _float32_convolutions():
     """On a GPU, convolutions use TF32 by default, whose results depend on the layout."""
-    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some versions of torch prefer another name of this setting
+        torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = True
 
 
 def noise(*shape, dtype=torch.float32, mean=0.0):
