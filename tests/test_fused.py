@@ -75,7 +75,7 @@ def test_norm_and_activation_are_those_of_torch(shape, groups, slope, samples):
     affine = [noise(shape[0], shape[1]) for _ in range(2)] if samples else [noise(shape[1]), noise(shape[1]) + 0.5]
     sizes = (groups, 1e-5, slope)
     pairs = outcomes(
-        lambda *leaves: norm.NormAct.apply(*leaves, *sizes),
+        lambda *leaves: norm.NormAct.apply(*leaves, *sizes)[0],
         lambda *leaves: norm.reference(*leaves, *sizes),
         noise(*shape),
         *affine,
@@ -91,7 +91,7 @@ def test_the_sums_of_many_blocks_are_added_up(monkeypatch):
     monkeypatch.setattr(norm, "_PROGRAMS", 6)  # three per sample, which loop
     sizes = (2, 1e-5, 0.0)
     pairs = outcomes(
-        lambda *leaves: norm.NormAct.apply(*leaves, *sizes),
+        lambda *leaves: norm.NormAct.apply(*leaves, *sizes)[0],
         lambda *leaves: norm.reference(*leaves, *sizes),
         *(noise(2, 4, 5, 11), noise(4), noise(4)),
     )
@@ -100,9 +100,26 @@ def test_the_sums_of_many_blocks_are_added_up(monkeypatch):
 
 
 @run
+def test_the_gradient_of_another_use_of_the_input_is_added():
+    sizes = (2, 1e-5, 0.0)
+    leaves = (noise(2, 4, 5, 3), noise(4), noise(4))
+
+    def ours(*leaves):
+        y, x = norm.NormAct.apply(*leaves, *sizes)
+        return y * x + x
+
+    pairs = outcomes(ours, lambda x, *affine: norm.reference(x, *affine, *sizes) * x + x, *leaves)
+    for got, expected in zip(*pairs, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+    x = leaves[0].requires_grad_()
+    norm.NormAct.apply(x, *leaves[1:], *sizes)[1].sum().backward()  # the norm itself is not used
+    assert torch.equal(x.grad, torch.ones_like(x))
+
+
+@run
 def test_a_mean_far_from_zero_costs_no_precision():
     x, one = noise(2, 4, 9, 9, mean=1000.0), torch.ones(4, device=HERE)
-    got = norm.NormAct.apply(x, one, 0 * one, 2, 1e-5, 1.0)
+    got = norm.NormAct.apply(x, one, 0 * one, 2, 1e-5, 1.0)[0]
     expected = norm.reference(x.double(), one.double(), 0 * one.double(), 2, 1e-5, 1.0)
     torch.testing.assert_close(got.double(), expected, rtol=1e-3, atol=1e-3)
 
@@ -112,7 +129,7 @@ def test_a_mean_far_from_zero_costs_no_precision():
 def test_half_precision_features_are_normalised_in_float32(dtype):
     x, scale, shift = noise(2, 4, 3, 8, 8, dtype=dtype), noise(4), noise(4)
     (got, *gradients), (expected, *theirs) = outcomes(
-        lambda *leaves: norm.NormAct.apply(*leaves, 2, 1e-5, 0.0),
+        lambda *leaves: norm.NormAct.apply(*leaves, 2, 1e-5, 0.0)[0],
         lambda x, *affine: norm.reference(x.float(), *affine, 2, 1e-5, 0.0),
         *(x, scale, shift),
     )

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.convolution import CHANNELS_LAST, subsample
 from sparsessp.networks.fused.choice import Path, channels_last, path
-from sparsessp.networks.fused.norm import norm_act
+from sparsessp.networks.fused.norm import norm_act, norm_act_and_input
 
 Code = Tensor | tuple[Tensor, ...] | None
 
@@ -122,7 +122,8 @@ class ResidualBlock(nn.Module):
         return self._forward(x_BC, code)
 
     def _forward(self, x_BC: Tensor, code: Code) -> Tensor:
-        h_BC = self.conv1(norm_act(self.norm1, x_BC, code), code)
+        h_BC, x_BC = norm_act_and_input(self.norm1, x_BC, code)
+        h_BC = self.conv1(h_BC, code)
         h_BC = self.conv2(norm_act(self.norm2, h_BC, code), code)
         if self.gate is not None:
             h_BC = self.gate(h_BC, code)

@@ -24,7 +24,7 @@ CASES = (
     ("norm_apply", ("B", "shift_stride"), TILE),
     ("norm_gradient_sums", ("B", "shift_stride"), TILE),
     ("norm_gradient_statistics", ("P", "scale_stride"), GROUP),
-    ("norm_gradient_apply", (), TILE),
+    ("norm_gradient_apply", (), {"OTHER": True, **TILE}),
     ("upsample", (), {**TAPS, "SKIP": True, **TILE}),
     ("upsample", SMALLEST, {**TAPS, "SKIP": False, **TILE}),
     ("upsample", (*SMALLEST, "D", "H", "W"), {**dict.fromkeys(TAPS, 1), "SKIP": True, **TILE}),
@@ -38,8 +38,9 @@ def paper_cases(channels):
     """Every kernel with the blocks of a feature of level 1 with these channels."""
     tile, group, _ = norm._sizes(8, channels, 32 * 128**2, 1 if channels == 1 else 16)
     smaller = tile_of(channels, upsampling._TILE)
-    for name in ("norm_sums", "norm_apply", "norm_gradient_sums", "norm_gradient_apply"):
+    for name in ("norm_sums", "norm_apply", "norm_gradient_sums"):
         yield name, (), tile
+    yield "norm_gradient_apply", (), {"OTHER": True, **tile}
     for name in ("norm_statistics", "norm_gradient_statistics"):
         yield name, (), group
     yield "upsample", (), {**TAPS, "SKIP": True, **smaller}

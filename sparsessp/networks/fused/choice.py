@@ -9,12 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from sparsessp.networks.fused.launch import FORMATS
+
+T = TypeVar("T")
 
 
 class Path(IntEnum):
@@ -76,7 +79,7 @@ class FusedOperation:
         self.name, self.largest_error = name, largest_error
         self.usable: bool | None = None
 
-    def __call__(self, device: torch.device, fused: Callable[[], Tensor], plain: Callable[[], Tensor]) -> Tensor:
+    def __call__(self, device: torch.device, fused: Callable[[], T], plain: Callable[[], T]) -> T:
         """Return the result of `fused`, or that of `plain` if this operation has failed."""
         if self.usable is None:
             self._check(device)

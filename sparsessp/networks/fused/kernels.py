@@ -158,16 +158,18 @@ def norm_gradient_statistics(
 
 @triton.jit
 def norm_gradient_apply(
-    x_ptr, dy_ptr, stats_ptr, shift_ptr, found_ptr, dx_ptr, V, B, shift_stride, slope,
-    C: tl.constexpr, BC: tl.constexpr, BV: tl.constexpr,
+    x_ptr, dy_ptr, stats_ptr, shift_ptr, found_ptr, other_ptr, dx_ptr, V, B, shift_stride, slope,
+    OTHER: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BV: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of x."""
+    """Gradient of x, plus another gradient of x if there is one."""
     b = tl.program_id(1)
     x, dz, at, inside = _before_activation(
         x_ptr, dy_ptr, stats_ptr, shift_ptr, tl.program_id(0) * BV, V, B, shift_stride, slope, C, BC, BV
     )
     dx = dz * _channels(stats_ptr, 2 * B + b, C, BC) + _channels(found_ptr, 2 * B + b, C, BC)
     dx += x * _channels(found_ptr, 3 * B + b, C, BC)
+    if OTHER:
+        dx += tl.load(other_ptr + at, mask=inside, other=0.0).to(tl.float32)
     tl.store(dx_ptr + at, dx.to(dx_ptr.dtype.element_ty), mask=inside)
 
 
