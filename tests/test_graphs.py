@@ -184,6 +184,7 @@ def test_a_cuda_graph_trains_as_single_steps(method, capsys):
 
 @pytest.mark.gpu
 @GPU
+@pytest.mark.filterwarnings("ignore")  # of CUDA calls that the recording made invalid
 def test_a_recording_that_fails_leaves_the_gpu_usable(capsys):
     def backward_and_wait(network, adam, *batch, micro_batch):
         loss = backward(network, adam, *batch, micro_batch=micro_batch)
