@@ -17,7 +17,7 @@ from helpers.checkout import ROOT
 
 from sparsessp.config import NetworkSettings
 from sparsessp.networks.blocks import Norm, ResidualBlock, Site
-from sparsessp.networks.fused import norm, upsampling
+from sparsessp.networks.fused import gate, norm, upsampling
 from sparsessp.networks.fused.choice import Path, forced
 from sparsessp.networks.fused.launch import FORMATS
 from sparsessp.networks.method import Method
@@ -138,6 +138,22 @@ def test_half_precision_features_are_normalised_in_float32(dtype):
     torch.testing.assert_close(got.float(), expected, rtol=1e-2, atol=1e-2)
     for a, b in zip(gradients, theirs, strict=True):
         torch.testing.assert_close(a.float(), b.float(), rtol=2e-2, atol=2e-2)
+
+
+@run
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16))
+@pytest.mark.parametrize("shape", ((2, 6, 3, 5, 7), (1, 1, 33, 65), (3, 64, 2, 2)))
+def test_channel_attention_is_that_of_torch(shape, dtype):
+    (got, *gradients), (expected, *theirs) = outcomes(
+        gate.Gated.apply,
+        lambda x, weight: gate.reference(x.float(), weight),
+        noise(*shape, dtype=dtype),
+        noise(*shape[:2]),
+    )
+    assert got.dtype == gradients[0].dtype == dtype and gradients[1].dtype == torch.float32
+    close = {"rtol": 1e-4, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 2e-2, "atol": 0.1}
+    for a, b in zip((got, *gradients), (expected, *theirs), strict=True):
+        torch.testing.assert_close(a.float(), b.float(), **close)
 
 
 @run

@@ -139,6 +139,22 @@ def _gradients(
     return dx_BC, dscale, dshift
 
 
+def channel_sums(x_BC: Tensor, y_BC: Tensor) -> Tensor:
+    """Return the sum over voxels of x * y per sample and channel of channels-last features, (B, C) float32.
+
+    The kernel is that of the gradient of a norm, with a mean of 0 and an activation that changes nothing.
+    """
+    from sparsessp.networks.fused import kernels
+
+    (b, c), v = x_BC.shape[:2], x_BC.shape[2:].numel()
+    tile, _, programs = _sizes(b, c, v, c)
+    zeros = x_BC.new_zeros(3, b, c, dtype=torch.float32)  # mean and scale; its first row is the shift, too
+    sums = x_BC.new_empty(b, programs, 2, c, dtype=torch.float32)
+    with torch.cuda.device_of(x_BC):
+        kernels.norm_gradient_sums[(programs, b)](x_BC, y_BC, zeros, zeros, sums, v, b, 0, 1.0, **tile)
+    return sums[:, :, 1].sum(1)
+
+
 def _sizes(b: int, c: int, v: int, groups: int) -> tuple[dict[str, int], dict[str, int], int]:
     """Return the block sizes of voxel kernels and of group kernels, and the programs per sample of the sums."""
     tile = tile_of(c, _TILE)
