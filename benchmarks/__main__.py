@@ -21,7 +21,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from benchmarks.cases import CASES, SIZES, Row
-from benchmarks.machine import description, measure
+from benchmarks.machine import Machine, description, measure
 from benchmarks.variants import variants
 from sparsessp.config import Settings
 from sparsessp.errors import SparseSSPError
@@ -63,7 +63,11 @@ def _texts(row: Row) -> tuple[str, ...]:
 
 
 def run(argv: Sequence[str]) -> None:
-    """Measure the selected cases and print a table or JSON."""
+    """Measure the selected cases and print a table or JSON.
+
+    Raises:
+        SparseSSPError: A case failed; the others are printed first.
+    """
     parser = command_line.parser("benchmarks", __doc__, Selection)
     parser.add_argument("--json", action="store_true", help="print a JSON list of rows")
     parser.add_argument("--variants", action="store_true", help="measure alternatives of our training step instead")
@@ -78,19 +82,27 @@ def run(argv: Sequence[str]) -> None:
         for line in variants(SIZES[selection.size], machine):
             print(line, flush=True)
         return
-    rows = []
+    rows, failed = _measured(selection, machine)
+    print(json.dumps([asdict(row) for row in rows], indent=1) if options.json else f"\n{table(rows)}")
+    if failed:
+        raise SparseSSPError(f"not measured: {'; '.join(failed)}")
+
+
+def _measured(selection: Selection, machine: Machine) -> tuple[list[Row], list[str]]:
+    """Return the rows of all cases, and the names and errors of those that failed, which do not end the run."""
+    rows, failed = [], []
     bar = tqdm(selection.only, unit="case")
     for name in bar:
         bar.set_description(name)
         try:
             found = CASES[name](SIZES[selection.size], machine)
-        except torch.OutOfMemoryError as error:
-            tqdm.write(f"{name}: {error}", file=sys.stderr)
+        except Exception as error:
+            failed.append(f"{name} ({(str(error).strip().splitlines() or [type(error).__name__])[0]})")
             continue
         rows += found
         for row in found:
             tqdm.write(", ".join(_texts(row)), file=sys.stderr)
-    print(json.dumps([asdict(row) for row in rows], indent=1) if options.json else f"\n{table(rows)}")
+    return rows, failed
 
 
 if __name__ == "__main__":

@@ -79,9 +79,9 @@ def in_subprocess(function: Callable[..., T], *arguments: object, **variables: s
 def peak_bytes(steps: Callable[..., object], *arguments: object) -> float:
     """Call a function as `isolated` and return its peak memory in bytes.
 
-    On CUDA, the memory allocated by torch; otherwise the growth of the process's resident memory. There glibc returns
-    freed memory to the system at once (MALLOC_MMAP_THRESHOLD_): by default it keeps small blocks, and the measurement
-    would be dominated by their fragmentation.
+    On CUDA, the growth of the memory allocated by torch; otherwise that of the process's resident memory. There glibc
+    returns freed memory to the system at once (MALLOC_MMAP_THRESHOLD_): by default it keeps small blocks, and the
+    measurement would be dominated by their fragmentation.
     """
     return isolated(_peak, steps, *arguments, MALLOC_MMAP_THRESHOLD_="500000")
 
@@ -105,9 +105,10 @@ def _with_threads(threads: int, function: Callable[..., T], *arguments: object) 
 
 def _peak(steps: Callable[..., object], *arguments: object) -> float:
     if default_device().type == "cuda":
+        before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         steps(*arguments)
-        return torch.cuda.max_memory_allocated()
+        return torch.cuda.max_memory_allocated() - before
     before = peak_resident_bytes()
     steps(*arguments)
     return peak_resident_bytes() - before

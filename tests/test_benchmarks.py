@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from benchmarks import __main__ as program
 from benchmarks import cases, machine, straightforward, timing
+from benchmarks.variants import variants
 from sparsessp.config import METHODS, NetworkSettings, TrainingSettings
 from sparsessp.costs.counted import macs, meta_network
 from sparsessp.data.crops import Crops, Patch
@@ -173,6 +174,23 @@ def test_the_table_names_the_machine_first(tiny, capsys):
     out = capsys.readouterr().out.splitlines()
     assert "torch" in out[0] and "GFLOP/s" in out[1]
     assert out[3].startswith("|") and len({len(line) for line in out[3:]}) == 1 and len(out) == 6
+
+
+def test_a_case_that_fails_does_not_lose_the_others(tiny, capsys, monkeypatch):
+    def broken(size, machine):
+        raise RuntimeError("an illegal memory access\nmore")
+
+    monkeypatch.setitem(cases.CASES, "train-dodnet", broken)
+    with pytest.raises(SparseSSPError, match=r"not measured: train-dodnet \(an illegal memory access\)"):
+        program.run(["--only", "train-dodnet", "predict-dodnet-2d"])
+    assert "predict one structure, dodnet 2d" in capsys.readouterr().out
+
+
+def test_variants_of_a_step_are_measured(tiny, monkeypatch):
+    monkeypatch.setattr("benchmarks.variants._NETWORKS", (("dodnet", "2d"),))
+    lines = list(variants(cases.SIZES["small"], machine.measure("mixed")))
+    assert len(lines) == 2 + 2  # plain and channels-last
+    assert {line.count("|") for line in lines} == {6} and all("| no |" in line for line in lines[2:])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

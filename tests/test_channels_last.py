@@ -6,9 +6,13 @@ import pytest
 import torch
 from helpers.precision import float64, same
 from torch import nn
+from torch.nn.utils import clip_grad_norm_
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from sparsessp.config import METHODS, NetworkSettings
-from sparsessp.networks.blocks import Norm, ResidualBlock
+from sparsessp.networks.blocks import Norm, ResidualBlock, global_average, unfold
+from sparsessp.networks.convolution import subsample
 from sparsessp.networks.fused import choice, fastest, norm
 from sparsessp.networks.fused.choice import FusedOperation, Path, forced
 from sparsessp.networks.fused.fastest import Fastest
@@ -85,6 +89,78 @@ def test_features_stay_channels_last(method, topology):
             weight.data = weight.data.clone(memory_format=torch.contiguous_format)
         outcome(network, Path.PLAIN)
         assert wrong  # so the check can fail
+
+
+@pytest.mark.parametrize(
+    ("operation", "size"),
+    (
+        (global_average, (4, 5)),
+        (global_average, (2, 4, 5)),
+        (lambda x: subsample(x, 2), (4, 5)),
+        (lambda x: subsample(x, 2), (2, 4, 5)),
+        (lambda x: unfold(x, 3), (4, 5)),
+    ),
+)
+def test_gradients_stay_channels_last(operation, size):
+    x = torch.randn(2, 6, *size).contiguous(memory_format=FORMATS[2 + len(size)]).requires_grad_()
+    gradients = []
+    for path in (Path.CHANNELS_LAST, Path.PLAIN):
+        with forced(path):
+            y = operation(x)
+            weights = torch.linspace(-1, 1, y.numel()).view(y.shape)
+            weights = weights.contiguous(memory_format=FORMATS.get(y.dim(), torch.contiguous_format))
+            gradients.append(torch.autograd.grad(y, x, weights)[0])
+    torch.testing.assert_close(*gradients)
+    assert is_channels_last(gradients[0]) and not is_channels_last(gradients[1])
+
+
+class Waits(TorchDispatchMode):
+    """Collects operations that move tensors between devices; those that read a value fail on the meta device."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
+        if len({tensor.device.type for tensor in tensors}) > 1:
+            self.found.append(str(function))
+        return result
+
+
+@pytest.mark.parametrize(("method", "topology"), [*NETWORKS, ("tgnet", "3d"), ("dodnet", "2d")])
+@pytest.mark.parametrize("interpolation", ("prefix", "postfix"))
+def test_no_operation_of_a_step_waits_for_its_device(method, topology, interpolation):
+    """A CUDA graph could not record it. The meta device stands for the GPU."""
+    network = build(settings(method, topology, interpolation=interpolation)).train().to("meta")
+    view, target = (torch.randn(3, 1, planes, 32, 32, device="meta") for planes in (2, 4))
+    with forced(Path.CHANNELS_LAST), Waits() as waits:
+        prediction = network(view, torch.zeros(3, dtype=torch.int64, device="meta"))
+        nn.functional.mse_loss(prediction.float(), target).backward()
+        clip_grad_norm_(network.parameters(), 0.5)
+    assert not waits.found
+
+
+def test_the_check_for_waits_would_notice_them():
+    x = torch.zeros(3, device="meta")
+    with Waits() as waits:
+        x + torch.arange(3).to("meta")
+    assert waits.found == ["aten._to_copy.default"]
+    with pytest.raises(RuntimeError, match="meta"):
+        x.sum().item()
+
+
+@pytest.mark.parametrize(("method", "topology"), NETWORKS)
+def test_features_are_bfloat16_between_layers(method, topology):
+    network, found = build(settings(method, topology)), {}
+    for name, module in network.named_modules():
+        if not (name == "code" or "norm" in name):  # of plain torch, which normalises in float32
+            module.register_forward_hook(lambda _module, _inputs, y, name=name: found.update({name: y}))
+    with forced(Path.CHANNELS_LAST), torch.autocast("cpu", torch.bfloat16):
+        network(torch.randn(2, 1, 2, 32, 32), torch.tensor([0, 7]))
+    features = {name: y.dtype for name, y in found.items() if isinstance(y, torch.Tensor)}
+    assert len(features) > 40 and set(features.values()) == {torch.bfloat16}
 
 
 def test_the_layout_check_would_notice_a_contiguous_feature():

@@ -12,7 +12,7 @@ from sparsessp.data.crops import Crops, Patch, Pool, cut, place
 from sparsessp.data.samples import Sample
 from sparsessp.data.windows import imaged_starts, window_starts
 from sparsessp.learning import inference
-from sparsessp.learning.inference import gaussian, predict
+from sparsessp.learning.inference import gaussian, predict, windows_at_once
 from sparsessp.learning.window_sampling import planes_read, window_sampled
 from sparsessp.networks.network import build
 
@@ -173,6 +173,13 @@ def test_windows_cover_the_axis(length, window, overlap):
 def test_gaussian_weights(size):
     weight = gaussian(size)
     assert weight.max() == weight[size // 2] == 1 and (weight > 0).all()
+
+
+def test_networks_in_2d_predict_more_windows_at_once_on_a_gpu():
+    flat, deep = (NetworkSettings(method="plain", topology=topology, depth=32) for topology in ("2d", "3d"))
+    assert [windows_at_once(s, 128, torch.device("cuda")) for s in (flat, deep)] == [64, 8]
+    assert [windows_at_once(s, 128, torch.device("cpu")) for s in (flat, deep)] == [1, 1]
+    assert windows_at_once(deep, 2048, torch.device("cuda")) == 1
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,5 +1,7 @@
 """Volumes, crops and scores on a GPU: the same code, run on a CPU."""
 
+import gc
+import weakref
 from dataclasses import astuple
 
 import numpy as np
@@ -8,6 +10,7 @@ import torch
 
 from sparsessp.data.crops import Ahead, Crops, Patch, Pool, cut
 from sparsessp.errors import SparseSSPError
+from sparsessp.learning import device_scores as device_scores_module
 from sparsessp.learning.device_scores import device_scores, score_tensor
 from sparsessp.learning.inference import padded
 from sparsessp.learning.metrics import plane_errors, score, score_planes
@@ -32,6 +35,19 @@ def test_crops_are_the_same_wherever_they_are_cut(samples, other):
     for step in (0, 1, 2, 3, 7, 8, 1):  # a run that resumes jumps
         for got, expected in zip(changed.batch(step, 2), plain.batch(step, 2), strict=True):
             assert torch.equal(got, expected)
+
+
+def test_a_pool_is_freed_with_its_crops(samples):
+    """Multi-Net trains twelve networks one after the other; garbage collection may come too late for the next."""
+    gc.disable()
+    try:
+        crops = Crops(samples, Patch(16, 24, "zyx"), 7, CPU, keep=True)
+        crops.batch(0, 2)
+        pool = weakref.ref(crops.pools[0])
+        del crops
+        assert pool() is None
+    finally:
+        gc.enable()
 
 
 def test_an_error_of_a_batch_that_is_read_ahead_appears_at_its_step():
@@ -62,7 +78,8 @@ def test_a_padded_tensor_equals_a_padded_array():
         assert torch.equal(padded(torch.from_numpy(stack), sizes), padded(stack, sizes))
 
 
-def test_scores_on_a_device_are_those_of_arrays():
+def test_scores_on_a_device_are_those_of_arrays(monkeypatch):
+    monkeypatch.setattr(device_scores_module, "_AT_ONCE", 100)  # two planes
     random = np.random.default_rng(0)
     target = random.standard_normal((5, 6, 7)).astype(np.float32) + 10
     for prediction in (target + random.standard_normal(target.shape).astype(np.float32), np.full_like(target, 3)):

@@ -1,5 +1,7 @@
 """Steps that are recorded once and replayed: the same training as step by step, with the losses read later."""
 
+import gc
+import weakref
 from functools import partial
 
 import pytest
@@ -20,6 +22,13 @@ TRAINING = TrainingSettings(
 )
 WINDOWS = InferenceSettings(window=16, overlap=0.0)
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def _on_a_cpu(request, monkeypatch):
+    """Tests without the marker run on a CPU, also on a machine with a GPU."""
+    if not request.node.get_closest_marker("gpu"):
+        monkeypatch.setenv("SPARSESSP_DEVICE", "cpu")
 
 
 class FailingRecorder(DirectRecorder):
@@ -53,7 +62,8 @@ def trained(network, make_step, device="cpu"):
     for number, batch in enumerate(batches(8, device)):
         adam.param_groups[0]["lr"] = 1e-3 / (1 + number)
         losses.append(float(step(*batch)))
-        assert isinstance(adam.param_groups[0]["lr"], float)  # as schedules and saved states expect
+        # As schedules and saved states expect.
+        assert isinstance(adam.param_groups[0]["lr"], float) and not adam.param_groups[0]["capturable"]
     return [torch.tensor(losses), *(weight.detach().clone() for weight in network.parameters())]
 
 
@@ -91,6 +101,20 @@ def test_an_unstable_step_changes_no_weight(bad):
         assert all(same) == (number == bad) == bool(loss.isnan())
 
 
+def test_adam_is_capturable_on_a_gpu_only():
+    """torch warns of capturable steps that are not captured."""
+    network, seen = build(settings()).train(), []
+    adam = optimiser(network, TRAINING)
+    step = graphed(network, adam, DirectRecorder())
+    adam.register_step_pre_hook(
+        lambda *_: seen.append((adam.param_groups[0]["lr"], adam.param_groups[0]["capturable"]))
+    )
+    for batch in batches(WARM_UP + 1):
+        step(*batch)
+    found = [(isinstance(rate, torch.Tensor), capturable) for rate, capturable in seen]
+    assert found == [*[(False, False)] * WARM_UP, (True, False)]
+
+
 def make_run(folder, samples, training=TRAINING):
     return _Run(
         build(settings(), 0), training, WINDOWS, samples, samples[:1], folder / "state.pt", "all", progress=False
@@ -114,6 +138,20 @@ def test_a_run_of_replayed_steps_has_the_same_history(tmp_path, fields):
     assert len(single) == 2 and list(single["iteration"]) == list(replayed["iteration"])
     for column in ("training_mse", "validation_mse"):
         assert replayed[column].to_list() == pytest.approx(single[column].to_list(), rel=1e-3)
+
+
+def test_a_finished_run_leaves_nothing_on_the_device(tmp_path, fields):
+    run = with_replay(make_run(tmp_path, fields, TRAINING.model_copy(update={"iterations": WARM_UP + 1})))
+    run.finish()
+    assert run.step is None and all(weight.grad is None for weight in run.network.parameters())
+    held = [weakref.ref(each) for each in (run.optimiser, run.crops, run.scheduler)]
+    gc.collect()  # of a step that was replayed without a graph, and refers to itself
+    gc.disable()
+    try:
+        del run
+        assert [each() for each in held] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_a_loss_that_is_read_later_still_names_its_step_and_volumes(tmp_path, fields):
@@ -141,4 +179,26 @@ def test_a_cuda_graph_trains_as_single_steps(method, capsys):
     )
     assert "warning" not in capsys.readouterr().err
     for got, expected in zip(replayed, single, strict=True):
+        torch.testing.assert_close(got, expected, rtol=0.05, atol=5e-3)
+
+
+@pytest.mark.gpu
+@GPU
+@pytest.mark.filterwarnings("ignore")  # of CUDA calls that the recording made invalid
+def test_a_recording_that_fails_leaves_the_gpu_usable(capsys):
+    def backward_and_wait(network, adam, *batch, micro_batch):
+        loss = backward(network, adam, *batch, micro_batch=micro_batch)
+        loss.item()
+        return loss
+
+    failed, single = (
+        trained(build(settings()), make, "cuda")
+        for make in (
+            lambda n, a: GraphedStep(partial(backward_and_wait, n, a, micro_batch=2), a, 0.5, 1e6),
+            lambda n, a: partial(train_step, n, a, micro_batch=2, clip=0.5),
+        )
+    )
+    assert "warning: training runs without a CUDA graph" in capsys.readouterr().err
+    torch.cuda.empty_cache()
+    for got, expected in zip(failed, single, strict=True):
         torch.testing.assert_close(got, expected, rtol=0.05, atol=5e-3)

@@ -201,8 +201,10 @@ def _cost(
             torch.cuda.synchronize(device)
         return perf_counter() - start
 
-    for _ in range(_WARM_UP[device.type] if warm_up is None else warm_up):
+    for number in range(_WARM_UP[device.type] if warm_up is None else warm_up):
         seconds()
+        if device.type == "cuda" and number == 0:  # the first also tries the ways that RepMode does not choose
+            torch.cuda.reset_peak_memory_stats(device)
     times: list[float] = []
     while len(times) < _MAX_REPEATS and (len(times) < repeats or sum(times) < _SECONDS):
         times.append(seconds())

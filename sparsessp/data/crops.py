@@ -191,7 +191,7 @@ class Crops:
             self.pools = tuple(Pool([s.shape for s in part], device, dtype).fill(part) for part in (views, targets))
         if ahead is None:
             ahead = 2 if device.type == "cuda" and not keep else 0
-        self.reader = Ahead(self._read, ahead) if ahead else self._read
+        self.ahead = Ahead(self._read, ahead) if ahead else None
 
     def chosen(self, step: int, size: int) -> list[Sample]:
         """Return the samples of the crops of a batch, in its order."""
@@ -216,7 +216,7 @@ class Crops:
         draw = self._places(step, size)
         tasks = [self.samples[i].task for i in draw.chosen]
         if self.pools is None:
-            view, target = self.reader(step, size)
+            view, target = (self.ahead or self._read)(step, size)
             parts = (view, target, self._pinned(torch.tensor(tasks)))
             view, target, task_B = (part.to(self.device, non_blocking=True) for part in parts)
             view, target = view.float(), target.float()

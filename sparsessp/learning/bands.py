@@ -14,7 +14,6 @@ from torch import Tensor
 
 from sparsessp.data.windows import imaged_starts, window_starts
 from sparsessp.learning.inference import (
-    VOXELS_AT_ONCE,
     Predictor,
     batches,
     forward,
@@ -23,6 +22,7 @@ from sparsessp.learning.inference import (
     summed,
     sums_device,
     task_predictors,
+    windows_at_once,
 )
 from sparsessp.networks.network import MultiNetwork, Network
 from sparsessp.support.device import autocast
@@ -121,13 +121,12 @@ class _Blender:
 
     def add_row(self, row: int, finished: Callable[[int], object]) -> None:
         """Predict the windows that start at this row; `total` starts at this row, too."""
-        depth, window, _ = self.cut
+        (depth, window, _), settings = self.cut, self.network.settings
         weight = (self.weights[0][:, None, None] * self.weights[1][:, None] * self.weights[2]).to(self.place)
-        r = self.network.settings.ratio
+        r, at_once = settings.ratio, windows_at_once(settings, window, self.device)
         # Not a generator: one that entered these contexts would leave them entered between its yields.
-        with torch.inference_mode(), autocast(self.network.settings, self.device):
-            places = list(product(self.grid[0], self.grid[2]))
-            for chosen in batches(places, max(1, VOXELS_AT_ONCE[self.device.type] // weight.numel())):
+        with torch.inference_mode(), autocast(settings, self.device):
+            for chosen in batches(list(product(self.grid[0], self.grid[2])), at_once):
                 views = [self.view[z // r : (z + depth) // r, row : row + window, x : x + window] for z, x in chosen]
                 results = forward(self.predictors, torch.stack(views).to(self.device), self.place)
                 for sums, patches in zip(self.total, results, strict=True):

@@ -8,6 +8,8 @@ from sparsessp.data.volumes import Stack
 from sparsessp.errors import SparseSSPError
 from sparsessp.learning.metrics import Scores, check_shapes, score_planes
 
+_AT_ONCE = 2**24  # voxels, which take 1 GB of temporary memory
+
 
 def score_tensor(prediction: Tensor, target: Stack | Tensor) -> tuple[Scores, np.ndarray, np.ndarray]:
     """Return the result of `metrics.score_planes`, computed on the device of the prediction."""
@@ -36,13 +38,13 @@ def device_scores(prediction: Tensor, target: Tensor) -> tuple[Scores, np.ndarra
     """
     check_shapes(prediction, target)
     means = [volume.sum(dtype=torch.float64) / volume.numel() for volume in (prediction, target)]
-    planes = []
-    for predicted_HW, target_HW in zip(prediction, target, strict=True):
-        x, y = predicted_HW.double().flatten(), target_HW.double().flatten()
+    parts, planes = [], max(1, _AT_ONCE // target[0].numel())
+    for predicted, wanted in zip(prediction.split(planes), target.split(planes), strict=True):
+        x, y = predicted.flatten(1).double(), wanted.flatten(1).double()
         error, x, y = x - y, x - means[0], y - means[1]
-        planes.append(torch.stack([error @ error, error.abs().sum(), x @ x, y @ y, x @ y]))
+        parts.append(torch.stack([each.sum(1) for each in (error * error, error.abs(), x * x, y * y, x * y)], dim=1))
     ends = torch.stack([end for volume in (prediction, target) for end in volume.aminmax()]).double()
-    numbers = torch.cat([torch.stack(planes).flatten(), ends]).cpu().numpy()
+    numbers = torch.cat([*(part.flatten() for part in parts), ends]).cpu().numpy()
     sums_D5, (low, high, target_low, target_high) = numbers[:-4].reshape(-1, 5), numbers[-4:]
     if target_low == target_high:
         raise SparseSSPError(f"the target is constant ({target_low:g}); R2 is undefined")

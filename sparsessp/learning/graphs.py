@@ -7,7 +7,7 @@ the graph with a single call. If the recording fails, training continues without
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import torch
@@ -47,13 +47,26 @@ class GraphRecorder:
     def record(self, step: Callable[[], None]) -> Callable[[], None]:
         """Record a step as a graph and return the function that starts it."""
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        pool, recorded = torch.cuda.graph_pool_handle(), False
         try:
             # Other threads, which load crops, may use the GPU in the meantime.
-            with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool, self.stream, capture_error_mode="thread_local"):
                 step()
+            recorded = True
         finally:
             torch.cuda.set_stream(current)  # torch leaves the other stream current if the recording fails
+            if not recorded:
+                _end_recording_of_memory(current.device, pool)
         return graph.replay
+
+
+def _end_recording_of_memory(device: torch.device, pool: tuple[int, int]) -> None:
+    """Let the allocator end a recording that failed.
+
+    Before 2.12, torch leaves it recording (pytorch#180395), so that `empty_cache` fails from then on.
+    """
+    with suppress(RuntimeError):  # it has ended
+        torch._C._cuda_endAllocateToPool(device.index, pool)
 
 
 class DirectRecorder:
@@ -145,7 +158,7 @@ class GraphedStep:
         groups = self.adam.param_groups
         before = [(group["lr"], group["capturable"]) for group in groups]
         for group, rate in zip(groups, self.rates, strict=True):
-            group["lr"], group["capturable"] = rate, True
+            group["lr"], group["capturable"] = rate, rate.is_cuda
         try:
             yield
         finally:

@@ -14,13 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparsessp.config import NetworkSettings
 from sparsessp.data.windows import imaged_starts, window_starts
 from sparsessp.networks.network import MultiNetwork, Network, merge_kernels
 from sparsessp.support.device import autocast
 
 # Voxels per batch of windows: on a CPU one window of the paper, which is as fast as several; on CUDA eight, as many as
-# in a training batch, so that prediction fits in memory if training did.
-VOXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**22}
+# in a training batch, so that prediction fits in memory if training did. Networks in 2D, whose features take a fraction
+# of the memory, get more there, because they wait for kernels to be launched.
+_VOXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**22}
+_MORE_IN_2D = 8
 
 
 def gaussian(size: int) -> np.ndarray:
@@ -117,9 +120,7 @@ def blend(
     Returns:
         (T, D, H, W) float32, ending with the last windows; on a device as in `predict_tensor`.
     """
-    if at_once is None:
-        device = next(network.parameters()).device
-        at_once = max(1, VOXELS_AT_ONCE[device.type] // (network.settings.depth * window**2))
+    at_once = at_once or windows_at_once(network.settings, window, next(network.parameters()).device)
     try:
         return _blend(network, view_at, grid, window, tasks, at_once)
     except torch.OutOfMemoryError:
@@ -127,6 +128,14 @@ def blend(
             raise
     torch.cuda.empty_cache()
     return blend(network, view_at, grid, window, tasks, at_once // 2)
+
+
+def windows_at_once(settings: NetworkSettings, window: int, device: torch.device) -> int:
+    """Return the number of windows in one forward pass."""
+    voxels = _VOXELS_AT_ONCE[device.type]
+    if device.type == "cuda" and settings.dimensions == (2, 2):
+        voxels *= _MORE_IN_2D
+    return max(1, voxels // (settings.depth * window**2))
 
 
 def _blend(

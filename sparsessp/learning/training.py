@@ -91,8 +91,8 @@ def train(
         for part in [model] if isinstance(model, Network) else model.networks:
             part.encoder.backbone.load(network.weights)
     if isinstance(model, Network):
-        run = _Run(model, training, inference, train_samples, validation_samples, scratch / "state.pt", "all", progress)
-        return Trained(model, run.finish(), run.seconds)
+        samples = (train_samples, validation_samples)
+        return Trained(model, *_finished(model, training, inference, *samples, scratch / "state.pt", "all", progress))
     present = [network.structures[task] for task in tasks_of(train_samples)]
     share = training
     if training.iterations is not None:
@@ -104,10 +104,16 @@ def train(
             for samples in (train_samples, validation_samples)
         )
         state, part = scratch / f"{structure}.pt", model.networks[network.structures.index(structure)]
-        run = _Run(part, share, inference, own, judge, state, structure, progress)
-        histories.append(run.finish())
-        seconds += run.seconds
+        history, took = _finished(part, share, inference, own, judge, state, structure, progress)
+        histories.append(history)
+        seconds += took
     return Trained(model, pd.concat(histories, ignore_index=True), seconds)
+
+
+def _finished(*arguments: Any) -> tuple[pd.DataFrame, float]:
+    """Train one network; return its history and duration. What the run held on the device is free afterwards."""
+    run = _Run(*arguments)
+    return run.finish(), run.seconds
 
 
 def _scheduler(optimiser: Adam, schedule: str, steps: int) -> LRScheduler:
@@ -224,6 +230,8 @@ class _Run:
         overlap = inference.overlap if training.crop_z == "windows" else None
         patch = Patch(network.settings.depth, training.patch, training.flip, overlap)
         dtype = getattr(torch, training.voxel_dtype)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()  # crops look for free memory, of which the network trained before may hold some
         self.crops = Crops(train_samples, patch, network.settings.seed, self.device, share=ranks.share, dtype=dtype)
         per_epoch = len(train_samples) / training.batch
         self.budget = training.iterations or math.ceil((training.epochs or 0) * per_epoch)
@@ -263,6 +271,7 @@ class _Run:
                     self._save()
         self._spent()
         self.step = None  # a graph holds the memory of a whole step
+        self.optimiser.zero_grad(set_to_none=True)  # gradients would move to the CPU with the network
         self.network.load_state_dict(self.best)
         self.network.cpu().eval()
         return pd.DataFrame(self.history, columns=list(HISTORY_COLUMNS))

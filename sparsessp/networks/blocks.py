@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from sparsessp.errors import SparseSSPError
 from sparsessp.networks.convolution import CHANNELS_LAST, subsample
 from sparsessp.networks.fused.choice import Path, channels_last, path
-from sparsessp.networks.fused.norm import norm_act
+from sparsessp.networks.fused.norm import norm_act, norm_act_and_input
 
 Code = Tensor | tuple[Tensor, ...] | None
 
@@ -122,7 +122,8 @@ class ResidualBlock(nn.Module):
         return self._forward(x_BC, code)
 
     def _forward(self, x_BC: Tensor, code: Code) -> Tensor:
-        h_BC = self.conv1(norm_act(self.norm1, x_BC, code), code)
+        h_BC, x_BC = norm_act_and_input(self.norm1, x_BC, code)
+        h_BC = self.conv1(h_BC, code)
         h_BC = self.conv2(norm_act(self.norm2, h_BC, code), code)
         if self.gate is not None:
             h_BC = self.gate(h_BC, code)
@@ -144,7 +145,10 @@ def unfold(x_BCHW: Tensor, depth: int) -> Tensor:
     Raises:
         SparseSSPError: The channels are not divisible by the depth.
     """
-    return channels_last(x_BCHW.unflatten(1, (divide_exactly(x_BCHW.shape[1], depth, "channels", "depth"), depth)))
+    size = (divide_exactly(x_BCHW.shape[1], depth, "channels", "depth"), depth)
+    if path(x_BCHW) == Path.PLAIN:
+        return x_BCHW.unflatten(1, size)
+    return channels_last(x_BCHW.movedim(1, -1).unflatten(3, size).permute(0, 3, 4, 1, 2))  # so is its gradient
 
 
 def divide_exactly(number: int, divisor: int, what: str, divisor_name: str) -> int:
@@ -160,7 +164,9 @@ def divide_exactly(number: int, divisor: int, what: str, divisor_name: str) -> i
 
 def global_average(x_BC: Tensor) -> Tensor:
     """Global average pooling over all spatial axes, (B, C)."""
-    return x_BC.flatten(2).mean(2)
+    if path(x_BC) == Path.PLAIN:
+        return x_BC.flatten(2).mean(2)
+    return x_BC.movedim(1, -1).flatten(1, -2).mean(1)  # the gradient is channels-last, too
 
 
 def per_channel(value_BC: Tensor, like: Tensor) -> Tensor:

@@ -13,6 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import grad as gradients
 
+from sparsessp.networks.fused.choice import Path, path
+from sparsessp.networks.fused.launch import empty
+
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 _CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 _IMAGE_GRADIENT = {2: gradients.conv2d_input, 3: gradients.conv3d_input}
@@ -91,7 +94,30 @@ def subsample(x_BC: Tensor, stride: int) -> Tensor:
     It replaces the stride of the convolution itself: on several CPU threads, torch 2.13's backward pass of a strided
     1x1 convolution with few channels-last channels writes out of bounds, which crashes the process.
     """
-    return x_BC if stride == 1 else x_BC[(..., *[slice(None, None, stride)] * (x_BC.dim() - 2))]
+    if stride == 1:
+        return x_BC
+    return every(x_BC, stride) if path(x_BC) == Path.PLAIN else _Subsample.apply(x_BC, stride)
+
+
+def every(x_BC: Tensor, stride: int) -> Tensor:
+    """Return a view of every `stride`-th voxel of each axis."""
+    return x_BC[(..., *[slice(None, None, stride)] * (x_BC.dim() - 2))]
+
+
+class _Subsample(torch.autograd.Function):
+    """Every `stride`-th voxel, with a channels-last gradient; that of a view is contiguous, filled axis by axis."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BC: Tensor, stride: int) -> Tensor:
+        ctx.shape, ctx.stride = x_BC.shape, stride
+        return every(x_BC, stride).contiguous(memory_format=CHANNELS_LAST[x_BC.dim() - 2])
+
+    @staticmethod
+    def backward(ctx: Any, *y_gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (dy_BC,) = y_gradients
+        dx_BC = empty(dy_BC, ctx.shape).zero_()
+        every(dx_BC, ctx.stride).copy_(dy_BC)
+        return dx_BC, None
 
 
 def crop_to_reachable_taps(kernel_OI: Tensor, size: Sequence[int]) -> Tensor:

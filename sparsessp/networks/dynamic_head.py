@@ -4,7 +4,9 @@ The controller predicts the weights of three 1x1 convolutions for each sample, f
 the task code (docs/methods.md#dynamic-head).
 """
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,9 @@ _HEAD_CHANNELS = {2: 32, 3: 8}
 # sum of the controller's inputs, which is far more than any other weight. Scaling the inputs keeps the functions that
 # the head can express and prevents stalls (docs/methods.md#steps-of-the-dynamic-head).
 _CONTROLLER_SCALE = 0.1
+
+# Parts of the voxels of a sample in the gradient of a predicted weight.
+_PARTS = 64
 
 
 class DynamicHead(nn.Module):
@@ -78,7 +83,29 @@ class DynamicHead(nn.Module):
         """Apply the predicted layers to channels-last features, without changing their layout."""
         h_BNC = x_BC.movedim(1, -1).flatten(1, -2)
         for i, (co, ci) in enumerate(self.layers):
-            weight_BIO = predicted[i].unflatten(1, (co, ci)).to(h_BNC.dtype).mT
-            bias_B1O = predicted[i + 3].unsqueeze(1).to(h_BNC.dtype)
-            h_BNC = torch.baddbmm(bias_B1O, h_BNC if i == 0 else F.relu(h_BNC), weight_BIO)
+            weight_BOI = predicted[i].unflatten(1, (co, ci)).to(h_BNC.dtype)
+            bias_BO = predicted[i + 3].to(h_BNC.dtype)
+            h_BNC = _LinearPerSample.apply(h_BNC if i == 0 else F.relu(h_BNC), weight_BOI, bias_BO)
         return h_BNC.unflatten(1, x_BC.shape[2:]).movedim(-1, 1)
+
+
+class _LinearPerSample(torch.autograd.Function):
+    """A linear layer of few channels with different weights for each sample, on N voxels.
+
+    The gradient of a weight is a sum over all voxels of a sample. One product per sample would leave it to a few of a
+    GPU's multiprocessors, so it is computed in up to `_PARTS` parts.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, h_BNI: Tensor, weight_BOI: Tensor, bias_BO: Tensor) -> Tensor:
+        ctx.save_for_backward(h_BNI, weight_BOI)
+        return torch.baddbmm(bias_BO.unsqueeze(1), h_BNI, weight_BOI.mT)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (dy_BNO,) = gradients
+        h_BNI, weight_BOI = ctx.saved_tensors
+        parts = math.gcd(h_BNI.shape[1], _PARTS)
+        dy_PNO, h_PNI = (each.unflatten(1, (parts, -1)).flatten(0, 1) for each in (dy_BNO, h_BNI))
+        dweight_BPOI = torch.bmm(dy_PNO.mT, h_PNI).unflatten(0, (-1, parts))
+        return torch.bmm(dy_BNO, weight_BOI), dweight_BPOI.sum(1), dy_BNO.sum(1)

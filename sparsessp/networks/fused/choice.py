@@ -9,11 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from sparsessp.networks.fused.launch import FORMATS
+
+T = TypeVar("T")
 
 
 class Path(IntEnum):
@@ -28,10 +32,12 @@ _forced: Path | None = None
 
 
 def path(x: Tensor) -> Path:
-    """Return the version that processes this tensor."""
+    """Return the version that processes this tensor. torch.compile fuses operations of plain torch itself."""
     if _forced is not None:
         return _forced
-    return Path.FUSED if x.is_cuda else Path.PLAIN
+    if not x.is_cuda:
+        return Path.PLAIN
+    return Path.CHANNELS_LAST if torch.compiler.is_compiling() else Path.FUSED
 
 
 @contextmanager
@@ -52,6 +58,14 @@ def channels_last(x_BC: Tensor) -> Tensor:
     return x_BC.contiguous(memory_format=FORMATS[x_BC.dim()])
 
 
+def not_checkpointed() -> saved_tensors_hooks:
+    """Return a context whose saved tensors activation checkpointing does not see.
+
+    It counts the tensors that a block saves, and those of a comparison or measurement are saved in the first pass only.
+    """
+    return saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
+
+
 class FusedOperation:
     """A fused operation that must agree with plain torch before its first use, and is given up when it fails.
 
@@ -65,7 +79,7 @@ class FusedOperation:
         self.name, self.largest_error = name, largest_error
         self.usable: bool | None = None
 
-    def __call__(self, device: torch.device, fused: Callable[[], Tensor], plain: Callable[[], Tensor]) -> Tensor:
+    def __call__(self, device: torch.device, fused: Callable[[], T], plain: Callable[[], T]) -> T:
         """Return the result of `fused`, or that of `plain` if this operation has failed."""
         if self.usable is None:
             self._check(device)
@@ -88,7 +102,8 @@ class FusedOperation:
     def _check(self, device: torch.device) -> None:
         try:
             with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
-                error = self.largest_error(device)
+                with not_checkpointed():
+                    error = self.largest_error(device)
         except Exception as problem:
             self.give_up(problem)
             return

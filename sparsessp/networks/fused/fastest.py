@@ -6,7 +6,8 @@ from time import perf_counter
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
+
+from sparsessp.networks.fused.choice import not_checkpointed
 
 Way = Callable[[Tensor], Tensor]
 _TURNS = 3  # measured calls, after one that compiles kernels and allocates memory
@@ -47,8 +48,7 @@ def _recording(x: Tensor) -> bool:
 def _seconds(way: Way, x: Tensor, weights: Sequence[Tensor]) -> float:
     """Return the shortest duration of a call, with its backward pass in training; inf if memory runs out."""
     times = []
-    # Activation checkpointing must not see the tensors that are saved here.
-    with saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor):
+    with not_checkpointed():
         try:
             for _ in range(1 + _TURNS):
                 _wait(x)

@@ -52,14 +52,21 @@ def norm_sums(x_ptr, sums_ptr, V, C: tl.constexpr, BC: tl.constexpr, BV: tl.cons
 
 @triton.jit
 def _group(sums_ptr, P, C: tl.constexpr, PER: tl.constexpr, BPER: tl.constexpr, BP: tl.constexpr):
-    """Return sample, channels of one group, which of them exist, and the two sums of each over all programs."""
-    b, k, p = tl.program_id(0), tl.arange(0, BPER), tl.arange(0, BP)
+    """Return sample, channels of one group, which of them exist, and the two sums of each over all P programs.
+
+    BP programs are read at a time, so that the sums stay in registers whatever the size of a group.
+    """
+    b, k = tl.program_id(0), tl.arange(0, BPER)
     c = tl.program_id(1) * PER + k
-    inside = (p < P)[:, None] & (k < PER)[None, :]
-    at = sums_ptr + (b * P + p)[:, None] * 2 * C + c[None, :]
-    first = tl.sum(tl.load(at, mask=inside, other=0.0), 0)
-    second = tl.sum(tl.load(at + C, mask=inside, other=0.0), 0)
-    return b, c, k < PER, first, second
+    first = tl.zeros([BP, BPER], tl.float32)
+    second = tl.zeros([BP, BPER], tl.float32)
+    for start in range(0, P, BP):
+        p = start + tl.arange(0, BP)
+        inside = (p < P)[:, None] & (k < PER)[None, :]
+        at = sums_ptr + (b * P + p)[:, None] * 2 * C + c[None, :]
+        first += tl.load(at, mask=inside, other=0.0)
+        second += tl.load(at + C, mask=inside, other=0.0)
+    return b, c, k < PER, tl.sum(first, 0), tl.sum(second, 0)
 
 
 @triton.jit
@@ -151,16 +158,18 @@ def norm_gradient_statistics(
 
 @triton.jit
 def norm_gradient_apply(
-    x_ptr, dy_ptr, stats_ptr, shift_ptr, found_ptr, dx_ptr, V, B, shift_stride, slope,
-    C: tl.constexpr, BC: tl.constexpr, BV: tl.constexpr,
+    x_ptr, dy_ptr, stats_ptr, shift_ptr, found_ptr, other_ptr, dx_ptr, V, B, shift_stride, slope,
+    OTHER: tl.constexpr, C: tl.constexpr, BC: tl.constexpr, BV: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of x."""
+    """Gradient of x, plus another gradient of x if there is one."""
     b = tl.program_id(1)
     x, dz, at, inside = _before_activation(
         x_ptr, dy_ptr, stats_ptr, shift_ptr, tl.program_id(0) * BV, V, B, shift_stride, slope, C, BC, BV
     )
     dx = dz * _channels(stats_ptr, 2 * B + b, C, BC) + _channels(found_ptr, 2 * B + b, C, BC)
     dx += x * _channels(found_ptr, 3 * B + b, C, BC)
+    if OTHER:
+        dx += tl.load(other_ptr + at, mask=inside, other=0.0).to(tl.float32)
     tl.store(dx_ptr + at, dx.to(dx_ptr.dtype.element_ty), mask=inside)
 
 

@@ -56,7 +56,7 @@ class Upsample(torch.autograd.Function):
         y_BC = empty(x_BC, (b, c, *size))
         tile = tile_of(c, _TILE)
         taps = [1 if n == full else 2 for n, full in zip(small, large, strict=True)]
-        grid = (blocks(y_BC[0, 0].numel(), tile), b)
+        grid = (blocks(y_BC.shape[2:].numel(), tile), b)
         with torch.cuda.device_of(x_BC):
             kernels.upsample[grid](
                 x_BC, x_BC if skip_BC is None else skip_BC, y_BC, *small, *large, *taps, SKIP=ctx.skip, **tile
@@ -87,7 +87,7 @@ def _gradient(dy_BC: Tensor, shape: torch.Size, size: tuple[int, ...]) -> Tensor
     small, large = _three(shape[2:]), _three(size)
     tile = tile_of(shape[1], _TILE)
     taps = [1 if n == full else 4 for n, full in zip(small, large, strict=True)]
-    grid = (blocks(dx_BC[0, 0].numel(), tile), shape[0])
+    grid = (blocks(dx_BC.shape[2:].numel(), tile), shape[0])
     with torch.cuda.device_of(dy_BC):
         kernels.upsample_gradient[grid](dy_BC, dx_BC, *small, *large, *taps, **tile)
     return dx_BC

@@ -103,7 +103,7 @@ class MixtureConv(nn.Module):
         code_GT, group_B = code
         outputs = len(x_BC) * self.co * math.prod(-(-size // self.stride) for size in x_BC.shape[2:])
         if path(x_BC) > Path.PLAIN:
-            return self._fastest(x_BC, code_GT, group_B, outputs)
+            return self._fastest(x_BC, code_GT, outputs)
         if len(code_GT) > 1 and len(code_GT) * self.convs[0].numel() > _KERNELS_OVER_OUTPUT * outputs:
             return self._by_expert(x_BC, self._gates(code_GT)[group_B])
         kernels_OI = self.kernels(code_GT).to(x_BC.dtype).unbind()
@@ -111,29 +111,27 @@ class MixtureConv(nn.Module):
             return convolve(x_BC, kernels_OI[0], self.stride)
         return convolve_per_sample(x_BC, [kernels_OI[group] for group in group_B.tolist()], self.stride)
 
-    def _fastest(self, x_BC: Tensor, code_GT: Tensor, group_B: Tensor, outputs: int) -> Tensor:
-        """Convolve in the way that is fastest on this device.
+    def _fastest(self, x_BC: Tensor, code_BT: Tensor, outputs: int) -> Tensor:
+        """Convolve in the way that is fastest on this device, where each sample counts as a task (`TaskGroups`).
 
         Kernels are merged in the type of the features. Expert by expert, the sums of each expert take memory, so it is
         only tried where the kernels take more.
         """
-        gates_GEO = self._gates(code_GT)
+        gates_BEO = self._gates(code_BT)
 
         def merged(convolve_all: Callable[[Tensor, list[Tensor], int], Tensor], x_BC: Tensor) -> Tensor:
-            kernels_OI = merge_experts(gates_GEO, self.convs, self.pools, x_BC.dtype)
+            kernels_OI = merge_experts(gates_BEO, self.convs, self.pools, x_BC.dtype)
             if len(kernels_OI) == 1:
                 return convolve(x_BC, kernels_OI[0], self.stride)
-            chosen = [kernels_OI[group] for group in group_B.tolist()]
-            return channels_last(convolve_all(x_BC, chosen, self.stride))
+            return channels_last(convolve_all(x_BC, kernels_OI, self.stride))
 
         ways: dict[str, Way] = {"one by one": partial(merged, convolve_one_by_one)}
-        if len(code_GT) > 1:
+        if len(code_BT) > 1:
             ways["grouped"] = partial(merged, convolve_grouped)
-            if len(code_GT) * self.convs[0].numel() > outputs:
-                gates_BEO = gates_GEO[group_B.to(x_BC.device)]
+            if len(code_BT) * self.convs[0].numel() > outputs:
                 ways["by expert"] = lambda x_BC: channels_last(self._by_expert(x_BC, gates_BEO))
         weights = [*self.convs, *self.pools]
-        return fastest(ways, x_BC, weights, len(code_GT), self.co, self.kernel, self.stride)
+        return fastest(ways, x_BC, weights, len(code_BT), self.co, self.kernel, self.stride)
 
     def merge(self, code: tuple[Tensor, Tensor]) -> nn.Module:
         """Return the equivalent convolution for the single task of `code` (re-parameterisation)."""

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparsessp.networks.blocks import Site, global_average, per_channel, plain_conv
+from sparsessp.networks.blocks import Site, per_channel, plain_conv
 from sparsessp.networks.dynamic_head import DynamicHead
+from sparsessp.networks.fused.gate import average_and_input, gated
 from sparsessp.networks.method import Method, OneHot
 
 # Initial bias of both gates: sigmoid(2) = 0.88, so that training starts close to the unconditioned network.
@@ -27,9 +28,9 @@ class TaskGuidedGate(nn.Module):
 
     def forward(self, h_BC: Tensor, code_BT: Tensor) -> Tensor:
         """Return `h_BC` with weighted channels."""
-        guide = torch.cat([global_average(h_BC), code_BT.to(h_BC.dtype)], dim=1)
-        weight_BC = torch.sigmoid(self.expand(F.relu(self.reduce(guide))))
-        return h_BC * per_channel(weight_BC, h_BC)
+        image_BC, h_BC = average_and_input(h_BC)
+        guide = torch.cat([image_BC, code_BT.to(h_BC.dtype)], dim=1)
+        return gated(h_BC, torch.sigmoid(self.expand(F.relu(self.reduce(guide)))))
 
 
 class TaskGuidedAttention(nn.Module):
