@@ -151,10 +151,28 @@ def test_results_of_code_that_changed_meanwhile_are_not_recorded(clone):
     method = clone / "sparsessp" / "networks" / "methods" / "plain.py"
     method.write_text(method.read_text() + "# changed\n")
     out = process.communicate()[0]
-    assert process.returncode == 1 and "plain.py changed while it ran" in out, out
+    assert process.returncode == 1 and "plain.py changed while the plan ran, so the result was not recorded" in out, out
     assert "tgnet-3to2d-prefix-r2 done" in out, out
     stages = read_yaml(clone / "dvc.lock")["stages"]
     assert TRAININGS[0] in stages and TRAININGS[1] not in stages
+    assert not (clone / "artifacts" / "runs" / NAMES[1]).exists()
+
+
+# A worker that gets to a job after the code changed.
+LATE = """
+from pathlib import Path
+from pipeline.run_plan.recording import Pipeline
+from pipeline.run_plan.worker import work
+(job,) = Pipeline().unfinished({{"{name}": ("train@{name}", "evaluate@{name}")}})
+method = Path("sparsessp/networks/methods/plain.py")
+method.write_text(method.read_text() + "# changed\\n")
+print(work(job))
+"""
+
+
+def test_a_job_does_not_start_if_its_code_changed_while_it_waited(clone):
+    said = sh(clone, sys.executable, "-c", LATE.format(name=NAMES[1])).stdout
+    assert "done=(), reason='sparsessp/networks/methods/plain.py changed while the plan ran; run it again'" in said
     assert not (clone / "artifacts" / "runs" / NAMES[1]).exists()
 
 

@@ -100,7 +100,7 @@ def run_jobs(
                 reason = outcome.reason
                 for stage in outcome.done:
                     if (changed := pipeline.keep(stage)) is not None:
-                        reason = f"{changed} changed while it ran, so the result was not recorded; run it again"
+                        reason = f"{changed} changed while the plan ran, so the result was not recorded; run it again"
                         break
                 outcome = Outcome(outcome.done, reason, outcome.seconds)
                 progress.finished(name, outcome)

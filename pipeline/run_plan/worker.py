@@ -60,13 +60,13 @@ def _finished(path: Path) -> list[str]:
 
 def _attempt(stage: Stage) -> str | None:
     """Run one stage; returns why it failed, or None."""
-    print(f"Running stage '{stage.name}' in process {os.getpid()}:\n> {stage.command}", flush=True)
     module, arguments = parse(stage.command)
     try:
         with guarded(stage.name):
             refuse_links(())
             if changed := changed_sources(stage.code):
                 raise SparseSSPError(f"{changed[0]} changed while the plan ran; run it again")
+            print(f"Running stage '{stage.name}' in process {os.getpid()}:\n> {stage.command}", flush=True)
             receipts.remove(stage.name)
             for path in map(Path, stage.outputs):
                 _remove(path)
