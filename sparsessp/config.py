@@ -314,6 +314,9 @@ class TrainingSettings(Settings):
         default="constant", description="Learning-rate schedule: constant (the paper) or one_cycle (for short budgets)"
     )
     validate_every: Positive = Field(default=20, description="Epochs between validations")
+    validate_overlap: float | None = Field(
+        default=None, ge=0, lt=1, description="Overlap of neighbouring windows in validation; by default that of tests"
+    )
     flip: str = Field(
         default="zyx", pattern="^z?y?x?$", description="Axes flipped at random, each with probability 0.5"
     )

@@ -29,6 +29,9 @@ from helpers.server import Server
 from scipy import ndimage
 
 from pipeline.plan.__main__ import run as plan_script
+from pipeline.plan.composing import compose as composed
+from pipeline.plan.estimate import amount, runs
+from pipeline.plan.params import parse_params
 from pipeline.stages.fetch import run as fetch_script
 from sparsessp.data.allencell.catalogue import SETS
 from sparsessp.data.allencell.dataset import acquire
@@ -391,6 +394,9 @@ def test_the_paper_plan_matches_the_paper(capsys):
     assert each["tgnet", "3d"] == (78_500, 1) and each["tgnet", "3to2d"] == (3 * 78_500, 1)
     assert each["tgnet", "2d"] == (7 * 78_500, 1) and each["multinet", "3d"] == (78_500, 12)
     assert plan["iterations"] == sum(row["total"] for row in plan["groups"])
+    params = parse_params(composed(["scale=paper", "data=allencell", "ratio=[2,4,8]"]), "composed")
+    planned = runs(params, amount(params))
+    assert len(planned) == 123 and planned["equivalents"].sum() / planned["iterations"].sum() < 0.05
     assert 45e9 < plan["disk"]["prepared volumes"] < 60e9
     assert plan["disk"]["views, r = 2"] * 2 == pytest.approx(plan["disk"]["views, r = 1"])
 

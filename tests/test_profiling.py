@@ -60,8 +60,10 @@ def test_hours_count_volumes_at_their_own_speed_where_it_was_measured():
     assert volume_seconds(network, InferenceSettings(window=16), (9, 20, 24)) > 0
     axes = {"method": "plain", "topology": "2d", "networks": 1}
     runs = pd.DataFrame([{"name": "a", **axes, "iterations": 100, "volumes": 10, "equivalents": 20.0}])
-    assert grouped(runs, {"a": 36.0})["hours"].item() == pytest.approx((100 + 20) * 36 / 3600)
-    assert grouped(runs, {"a": 36.0}, {"a": 180.0})["hours"].item() == pytest.approx((100 * 36 + 10 * 180) / 3600)
+    for per_volume, predicting in ((None, 20 * 36), ({"a": 180.0}, 10 * 180)):
+        hours = grouped(runs, {"a": 36.0}, per_volume)
+        assert hours["predicting"].item() == pytest.approx(predicting / 3600)
+        assert hours["hours"].item() == pytest.approx((100 * 36 + predicting) / 3600)
 
 
 def killed(*_):

@@ -91,6 +91,20 @@ def test_training_reduces_the_validation_error(tmp_path):
     assert history["validation_mse"].min() < 0.8
 
 
+def test_validation_may_have_windows_of_its_own(tmp_path, samples):
+    less = TRAINING.model_copy(update={"validate_overlap": 0.25})
+    histories = [
+        train(NETWORK, training, InferenceSettings(window=16, overlap=overlap), samples, samples[:1], folder).history
+        for training, overlap, folder in (
+            (TRAINING, 0.25, tmp_path / "a"),
+            (less, 0.5, tmp_path / "b"),
+            (TRAINING, 0.5, tmp_path / "c"),
+        )
+    ]
+    pd.testing.assert_frame_equal(histories[0], histories[1], check_exact=True)
+    assert (histories[0]["validation_mse"] != histories[2]["validation_mse"]).all()
+
+
 def test_multinet_trains_a_network_for_each_structure(tmp_path, samples):
     network = NETWORK.model_copy(update={"method": "multinet", "topology": "3d"})
     model, history = run(tmp_path, samples, network, judges=samples)

@@ -73,12 +73,15 @@ def text(facts: dict[str, Any], table: pd.DataFrame) -> str:
         "seconds": "s/iteration",
         "hours": "hours",
     }
-    shown = table.rename(columns=headers)
+    shown = table[[column for column in headers if column in table]].rename(columns=headers)
     formats = {"s/iteration": "{:.3g}".format, "hours": "{:,.1f}".format}
     formats |= dict.fromkeys(("iterations each", "iterations"), "{:,}".format)
     lines.append(shown.to_string(index=False, formatters=formats))
     lines.append("")
-    hours = f", {facts['hours']:,.1f} hours" if "hours" in facts else ""
+    hours = ""
+    if "hours" in facts:
+        share = table["predicting"].sum() / facts["hours"]
+        hours = f", {facts['hours']:,.1f} hours, of which {share:.1%} for validation and evaluation"
     lines.append(f"total     {facts['runs']} runs, {facts['iterations']:,} iterations{hours}")
     if "measured" in facts:
         lines.append(f"          {facts['measured']}")

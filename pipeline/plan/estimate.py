@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.plan.data import ArchivesSource, FolderSource
 from pipeline.plan.params import Experiment, Params
-from sparsessp.config import NetworkSettings
+from sparsessp.config import InferenceSettings, NetworkSettings
 from sparsessp.costs.counted import meta_network, parameters
 from sparsessp.data.allencell import catalogue as allencell
 from sparsessp.data.folder.checking import check, parts_of, pixel_size
@@ -19,6 +19,7 @@ from sparsessp.data.microscope import catalogue as microscope
 from sparsessp.data.splits import DNA_VOLUMES, PARTS, counts
 from sparsessp.data.windows import imaged_starts, window_starts
 from sparsessp.errors import SparseSSPError
+from sparsessp.learning.validation import windows as validation_windows
 from sparsessp.networks.method import load_method
 from sparsessp.structures import in_order, structure
 
@@ -104,26 +105,26 @@ def runs(params: Params, data: Amount) -> pd.DataFrame:
 
     Returns:
         One row per run: `name`, `method`, `topology`, `networks`, `iterations` (over all its networks),
-        `volumes` (predictions of whole volumes in validation and evaluation), `equivalents` (iterations that are
-        estimated to take as long as these), `parameters` (of all its networks).
+        `volumes` (predictions of whole volumes in evaluation and validation, where one with fewer windows counts
+        less), `equivalents` (iterations that are estimated to take as long as these), `parameters` (of all its
+        networks).
     """
-    training, inference, depth = params.scale.training, params.scale.inference, params.scale.network.depth
-    sizes = [max(n, window) for n, window in zip(data.shape, (depth, inference.window, inference.window), strict=True)]
+    training, inference = params.scale.training, params.scale.inference
     lines = []
     for name, run in params.experiments.items():
         settings = network_settings(params, run)
-        along_z = imaged_starts(sizes[0], depth, run.ratio, inference.overlap)
-        windows = len(along_z) * prod(len(window_starts(n, inference.window, inference.overlap)) for n in sizes[1:])
-        crops = _FORWARD * windows * (inference.window / training.patch) ** 2  # cost of one volume, in training crops
+        in_test = _windows(settings, inference, data.shape)
+        in_validation = _windows(settings, validation_windows(training, inference), data.shape)
+        crops = _FORWARD * in_test * (inference.window / training.patch) ** 2  # cost of one volume, in training crops
         per_structure = load_method(settings).per_structure
         groups = [{key: data.volumes[key]} for key in data.volumes] if per_structure else [data.volumes]
-        iterations, predicted = 0, data.of("test")
+        iterations, predicted = 0, float(data.of("test"))
         for group in groups:
             per_epoch = sum(parts["train"] for parts in group.values()) / training.batch
             steps = ceil(run.epochs * per_epoch) if run.epochs else ceil((run.iterations or 0) / len(groups))
             iterations += steps
             validations = ceil(steps / max(1, round(training.validate_every * per_epoch)))
-            predicted += validations * sum(parts["validation"] for parts in group.values())
+            predicted += validations * sum(parts["validation"] for parts in group.values()) * in_validation / in_test
         lines.append(
             {
                 "name": name,
@@ -139,6 +140,13 @@ def runs(params: Params, data: Amount) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def _windows(network: NetworkSettings, inference: InferenceSettings, shape: tuple[int, int, int]) -> int:
+    """Return the number of windows of a volume."""
+    planes, *sides = (max(n, least) for n, least in zip(shape, (network.depth, *[inference.window] * 2), strict=True))
+    along_z = imaged_starts(planes, network.depth, network.ratio, inference.overlap)
+    return len(along_z) * prod(len(window_starts(n, inference.window, inference.overlap)) for n in sides)
+
+
 def grouped(
     table: pd.DataFrame, seconds: Mapping[str, float] | None, per_volume: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
@@ -151,13 +159,15 @@ def grouped(
 
     Returns:
         One row per method and topology: `runs`, `networks` and `iterations` of each run, `total`
-        iterations, and if measured `seconds` (per iteration, mean over the runs) and `hours` (of all runs).
+        iterations, and if measured `seconds` (per iteration, mean over the runs), `hours` (of all runs) and
+        `predicting` (hours of these for validation and evaluation).
     """
     table = table.assign(seconds=table["name"].map(seconds or {}))
     predicting = table["equivalents"] * table["seconds"]
     if per_volume:
         predicting = table["volumes"] * table["name"].map(per_volume)
-    table["hours"] = (table["iterations"] * table["seconds"] + predicting) / 3600
+    table["predicting"] = predicting / 3600
+    table["hours"] = table["iterations"] * table["seconds"] / 3600 + table["predicting"]
     found = table.groupby(["method", "topology"], sort=False).agg(
         runs=("name", "size"),
         networks=("networks", "first"),
@@ -165,8 +175,9 @@ def grouped(
         total=("iterations", "sum"),
         seconds=("seconds", "mean"),
         hours=("hours", "sum"),
+        predicting=("predicting", "sum"),
     )
-    return (found if seconds else found.drop(columns=["seconds", "hours"])).reset_index()
+    return (found if seconds else found.drop(columns=["seconds", "hours", "predicting"])).reset_index()
 
 
 def disk(params: Params, data: Amount, table: pd.DataFrame) -> dict[str, int]:

@@ -29,7 +29,7 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.learning import checkpoints, ranks
 from sparsessp.learning.adam import EagerAdam
 from sparsessp.learning.graphs import CHECK_EVERY, GraphedStep, read_losses
-from sparsessp.learning.validation import Validation
+from sparsessp.learning.validation import Validation, windows
 from sparsessp.networks.blocks import ResidualBlock
 from sparsessp.networks.network import MultiNetwork, Network, build
 from sparsessp.schema import HISTORY_COLUMNS
@@ -71,7 +71,7 @@ def train(
     Args:
         network: Settings of the network.
         training: Settings of the training.
-        inference: Settings for the prediction of validation volumes.
+        inference: Windows of the prediction of validation volumes, unless `training.validate_overlap` changes them.
         train_samples: Volumes from which crops are taken.
         validation_samples: Volumes by which the best weights are selected.
         scratch: Folder for the state of the unfinished run; no other run may use it.
@@ -92,7 +92,8 @@ def train(
             part.encoder.backbone.load(network.weights)
     if isinstance(model, Network):
         samples = (train_samples, validation_samples)
-        return Trained(model, *_finished(model, training, inference, *samples, scratch / "state.pt", "all", progress))
+        run = _Run(model, training, inference, *samples, scratch / "state.pt", "all", progress)
+        return Trained(model, *run.finish())
     present = [network.structures[task] for task in tasks_of(train_samples)]
     share = training
     if training.iterations is not None:
@@ -104,16 +105,11 @@ def train(
             for samples in (train_samples, validation_samples)
         )
         state, part = scratch / f"{structure}.pt", model.networks[network.structures.index(structure)]
-        history, took = _finished(part, share, inference, own, judge, state, structure, progress)
+        # No variable keeps the run: what it holds on the device must be free before the next one starts.
+        history, took = _Run(part, share, inference, own, judge, state, structure, progress).finish()
         histories.append(history)
         seconds += took
     return Trained(model, pd.concat(histories, ignore_index=True), seconds)
-
-
-def _finished(*arguments: Any) -> tuple[pd.DataFrame, float]:
-    """Train one network; return its history and duration. What the run held on the device is free afterwards."""
-    run = _Run(*arguments)
-    return run.finish(), run.seconds
 
 
 def _scheduler(optimiser: Adam, schedule: str, steps: int) -> LRScheduler:
@@ -219,7 +215,8 @@ class _Run:
             raise SparseSSPError(f"{label}: batch {training.batch} for {ranks.count()} processes; each needs a crop")
         self.network, self.training = network, training
         self.state, self.label = state, label
-        self.train_samples, self.validation = train_samples, Validation(validation_samples, inference)
+        self.train_samples = train_samples
+        self.validation = Validation(validation_samples, windows(training, inference))
         self.progress = progress and ranks.is_first()
         self.device = default_device()
         self.network.to(self.device)
@@ -249,8 +246,8 @@ class _Run:
         self.seconds = 0.0
         self.since = perf_counter()
 
-    def finish(self) -> pd.DataFrame:
-        """Train to the end of the budget, load the best weights and return the history."""
+    def finish(self) -> tuple[pd.DataFrame, float]:
+        """Train to the end of the budget and load the best weights; returns the history and the duration in seconds."""
         self._resume()
         bar = tqdm(
             total=self.budget,
@@ -274,7 +271,7 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)  # gradients would move to the CPU with the network
         self.network.load_state_dict(self.best)
         self.network.cpu().eval()
-        return pd.DataFrame(self.history, columns=list(HISTORY_COLUMNS))
+        return pd.DataFrame(self.history, columns=list(HISTORY_COLUMNS)), self.seconds
 
     def _step(self) -> float | Tensor:
         self.network.train()

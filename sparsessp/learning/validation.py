@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sparsessp.config import InferenceSettings
+from sparsessp.config import InferenceSettings, TrainingSettings
 from sparsessp.data.samples import Sample
 from sparsessp.data.volumes import Stack
 from sparsessp.learning import ranks
@@ -15,6 +15,13 @@ from sparsessp.networks.network import Network
 
 # A volume stays in GPU memory after its first validation if this part of the memory is free then.
 _FREE = 1 / 4
+
+
+def windows(training: TrainingSettings, inference: InferenceSettings) -> InferenceSettings:
+    """Return how volumes are predicted in validation, which may have less overlap than tests."""
+    if training.validate_overlap is None:
+        return inference
+    return inference.model_copy(update={"overlap": training.validate_overlap})
 
 
 class Validation:

@@ -9,21 +9,24 @@ from torch import Tensor, nn
 
 from sparsessp.networks.backbone import Backbone, FeatureMap, adapt_weights, resize
 from sparsessp.networks.weights import missing_extra, raise_unreadable, split_revision
+from sparsessp.support.processes import no_garbage_collection
 
 _STRIDE = 16  # of the tokens of all plain vision transformers
 
 
-def import_transformers() -> Any:
-    """Import transformers.
+def import_transformers(*names: str) -> list[Any]:
+    """Import these classes from transformers.
 
     Raises:
         SparseSSPError: It is not installed; the message says how to install it.
     """
     try:
-        import transformers
+        with no_garbage_collection():
+            import transformers
+
+            return [getattr(transformers, name) for name in names]  # each is imported when it is first used
     except ImportError as error:
         raise missing_extra(error) from None
-    return transformers
 
 
 class TransformersBackbone(Backbone):
@@ -88,11 +91,10 @@ class VisionTransformer(PlainTransformer):
     """Channels `hidden`, number of `layers` and of attention `heads`."""
 
     def __init__(self, channels: int, divisor: int):
-        transformers = import_transformers()
+        config, model = import_transformers("ViTConfig", "ViTModel")
 
         def make(**size: int) -> nn.Module:
-            config = transformers.ViTConfig(image_size=128, patch_size=self.patch, **size)
-            return transformers.ViTModel(config, add_pooling_layer=False)
+            return model(config(image_size=128, patch_size=self.patch, **size), add_pooling_layer=False)
 
         super().__init__(channels, divisor, make, **self.size)
         self.model.layernorm = nn.Identity()  # after the last layer, whose output is taken before it

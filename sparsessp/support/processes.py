@@ -18,12 +18,25 @@ _SHELLS = {"sh", "dash", "bash", "zsh", "fish", "ksh", "ash", "busybox"}
 
 
 def keep_imported_objects() -> None:
-    """Exclude all objects that exist now from garbage collection, also from that at exit.
+    """Exclude all objects that exist now from garbage collection, also from that at exit, and turn collection on.
 
     After the imports of torch these are hundreds of thousands, which live until the end anyway; visiting them takes
     half a second of a short process. Not repeated at exit: Triton would report objects that are not collected as leaks.
     """
     gc.freeze()
+    gc.enable()
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Collect no garbage in this block; for imports of large libraries, whose objects are no garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def end_with_parent() -> None:

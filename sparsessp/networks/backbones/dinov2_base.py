@@ -16,12 +16,11 @@ class DINOv2Base(PlainTransformer):
     patch = 14
 
     def __init__(self, channels: int, divisor: int):
-        transformers = import_transformers()
+        config, model = import_transformers("Dinov2Config", "Dinov2Model")
 
         def make(**size: int) -> nn.Module:
             size.pop("intermediate_size")  # always four times the channels here
-            config = transformers.Dinov2Config(image_size=518, patch_size=self.patch, use_mask_token=False, **size)
-            return transformers.Dinov2Model(config)
+            return model(config(image_size=518, patch_size=self.patch, use_mask_token=False, **size))
 
         super().__init__(channels, divisor, make, hidden=768, layers=12, heads=12)
         self.model.layernorm = nn.Identity()  # after the last layer, whose output is taken before it

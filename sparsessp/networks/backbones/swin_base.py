@@ -16,11 +16,11 @@ class SwinBase(TransformersBackbone):
 
     def __init__(self, channels: int, divisor: int):
         super().__init__()
-        transformers = import_transformers()
+        config, model = import_transformers("SwinConfig", "SwinBackbone")
         width = 128 // divisor
         sizes = ((width, 4, 3), (2 * width, 8, 4), (4 * width, 16, 5), (8 * width, 32, 5))
         self.feature_maps = tuple(FeatureMap(*size) for size in sizes)
-        config = transformers.SwinConfig(
+        settings = config(
             image_size=128,
             num_channels=channels,
             embed_dim=width,
@@ -30,7 +30,7 @@ class SwinBase(TransformersBackbone):
             drop_path_rate=0.0,  # the other backbones have no stochastic depth
             out_features=_STAGES,
         )
-        self.model = transformers.SwinBackbone(config)
+        self.model = model(settings)
         self.model.swin.layernorm = nn.Identity()  # only for the pooled output, which is not used
 
     def forward(self, x_BCHW: Tensor) -> list[Tensor]:
