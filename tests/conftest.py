@@ -5,6 +5,7 @@ import subprocess
 
 import chaos
 import pytest
+import torch
 from helpers.fields import make_field
 from hypothesis import settings
 
@@ -39,6 +40,12 @@ def pytest_collection_modifyitems(items):
     rank = {item.path.stem: len(LONG) for item in items if item.get_closest_marker("slow")}
     rank |= {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Random numbers do not depend on the tests that ran before in this process, which pytest-xdist may change."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture

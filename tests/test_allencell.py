@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import chaos
@@ -220,24 +219,36 @@ def test_a_changed_etag_restarts_the_download(lab):
     assert lab.server.sent("fibrillarin.tar.gz")[-1] == size
 
 
+# Killed when the volume of the fourth image is written, but not yet known to be complete.
+KILLED = """
+import os, signal, sys
+from itertools import count
+from pathlib import Path
+from sparsessp.data.allencell import conversion
+from sparsessp.data.allencell.dataset import acquire
+from sparsessp.data.allencell.settings import AcquisitionSettings
+
+def write(*arguments):
+    write_volume(*arguments)
+    if next(number) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+write_volume, number = conversion.write_volume, count(1)
+conversion.write_volume = write
+catalogue, out, scratch = map(Path, sys.argv[1:])
+acquire(catalogue, ["nucleolus"], out, scratch, AcquisitionSettings(accept_terms=True))
+"""
+
+
 def test_a_killed_preparation_resumes_at_the_next_image(tmp_path):
     folder = make_collection(tmp_path / "web", {"fibrillarin": 8}, (6, 200, 300), dna=False)
     with Server(folder) as server:
         lab = Lab(tmp_path, server)
-        script = (
-            "import sys; from pathlib import Path; from sparsessp.data.allencell.dataset import acquire;"
-            "from sparsessp.data.allencell.settings import AcquisitionSettings as S;"
-            "acquire(*map(Path, sys.argv[1:2]), ['nucleolus'], *map(Path, sys.argv[2:]), S(accept_terms=True))"
-        )
-        arguments = [sys.executable, "-c", script, lab.catalogue, lab.out, lab.scratch]
-        process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 30
-        while not (done := list(lab.scratch.glob("images/*/*/facts.json"))) and time.monotonic() < end:
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        arguments = [sys.executable, "-c", KILLED, lab.catalogue, lab.out, lab.scratch]
+        killed = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
         done = list(lab.scratch.glob("images/*/*/facts.json"))
-        assert 0 < len(done) < 8 and not lab.out.exists() and not lab.catalogue.with_suffix(".lock").exists()
+        assert len(done) == 3 and not lab.out.exists() and not lab.catalogue.with_suffix(".lock").exists()
         before = {path: path.stat().st_mtime_ns for path in done}
         resumed = lab.acquire(("nucleolus",))
         assert {path: path.stat().st_mtime_ns for path in done} == before

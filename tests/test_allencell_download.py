@@ -29,7 +29,7 @@ NAME = "tom20.tar.gz"
 CONTENT = np.random.default_rng(0).bytes(400_000)
 SUM = hashlib.sha256(CONTENT).hexdigest()
 PIN = Pin(SUM, "allencell.lock; delete its line")
-QUICK = Patience(attempts=3, pause=0.001, timeout=(5.0, 5.0))
+QUICK = Patience(attempts=3, pause=0.001)
 
 fetch = partial(download.fetch, patience=QUICK, progress=False)
 
@@ -242,13 +242,15 @@ def test_a_server_error_is_retried(server, target, status):
 
 @pytest.mark.parametrize("status", (408, 429, 503))
 @pytest.mark.parametrize("date", (False, True))
-def test_retry_after_is_honoured(server, target, status, date):
-    later = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)  # whole seconds: one at least
-    server.conduct(NAME).headers = {"Retry-After": later if date else "1"}
+def test_retry_after_is_honoured(server, target, monkeypatch, status, date):
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=300), usegmt=True)
+    server.conduct(NAME).headers = {"Retry-After": later if date else "300"}
     server.conduct(NAME).statuses = [status]
-    start = time.monotonic()
     fetch([_url(server)], target, PIN)
-    assert time.monotonic() - start > 0.9
+    assert 200 < max(waits) <= 300 and (date or max(waits) == 300)
+    assert _only_file(target)
 
 
 @pytest.mark.parametrize(
@@ -400,9 +402,10 @@ def test_a_source_says_in_advance_whether_it_can_resume(server, values, pin, res
 
 @pytest.mark.parametrize("length", (True, False))
 def test_a_server_that_stalls_is_asked_again(server, target, length):
-    server.conduct(NAME).stalls, server.conduct(NAME).length = [1.5], length
-    fetch([_url(server)], target, PIN, patience=Patience(attempts=3, pause=0.0, timeout=(5.0, 0.7)))
-    assert _only_file(target) and [size for size in server.sent(NAME) if size > 1] == [len(CONTENT)] * 2
+    server.conduct(NAME).stalls, server.conduct(NAME).length = [True], length
+    fetch([_url(server)], target, PIN, patience=Patience(attempts=30, pause=0.0, timeout=(60.0, 0.7)))
+    asked = [size for size in server.sent(NAME) if size > 1]  # once more, or oftener on a machine that stalls, too
+    assert _only_file(target) and len(asked) > 1 and set(asked) == {len(CONTENT)}
 
 
 @pytest.mark.parametrize("etags", (['"old"', '"new"'], ['W/"old"', 'W/"new"'], ['"old"', 'W/"old"']))

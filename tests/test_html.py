@@ -200,7 +200,7 @@ def browse(text, folder):
     page.write_text(text)
     options = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}")
     command = [BROWSER, *options, "--virtual-time-budget=2000", "--dump-dom", page.as_uri()]
-    document = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    document = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
     return re.search("<title>(.*?)</title>", document)[1], document
 
 

@@ -157,7 +157,7 @@ def wait(widget):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_widget_predicts_what_the_python_api_predicts(viewer, path, model, tmp_path):
+def test_the_widget_predicts_what_the_python_api_predicts(viewer, path, model, tmp_path, monkeypatch):
     from npe2.manifest.utils import import_python_name
 
     widget = import_python_name(manifest().contributions.commands[0].python_name)(viewer)
@@ -188,6 +188,13 @@ def test_the_widget_predicts_what_the_python_api_predicts(viewer, path, model, t
     np.testing.assert_array_equal(predicted.translate, viewer.layers[0].translate)
     assert widget.message.value == "1 structures predicted."
 
+    def once_cancelled(self, done, total):
+        """As `_report`, but not before the click: the prediction may end sooner."""
+        assert self._cancelled.wait(60)
+        report(self, done, total)
+
+    report = type(widget)._report
+    monkeypatch.setattr(type(widget), "_report", once_cancelled)
     widget.predict()
     widget.cancel.native.click()
     wait(widget)

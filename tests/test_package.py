@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def fresh(code):
     """Run code in a new interpreter; returns what it prints."""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -51,7 +51,7 @@ def together(tmp_path_factory):
         def call(function, *arguments):
             store = tmp_path_factory.mktemp("store") / "file"
             calls = [pool.submit(_in_rank, number, store, function, *arguments) for number in range(2)]
-            return [call.result(timeout=120) for call in calls]
+            return [call.result(timeout=600) for call in calls]
 
         yield call
 

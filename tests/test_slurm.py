@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import chaos
 import pytest
@@ -117,12 +118,27 @@ def test_a_cancelled_job_and_a_drained_node_change_no_byte(slurm, reproduced, cl
     (clone / "cluster.yaml").write_text(CLUSTER)
     runner = ("python", "-m", "pipeline.run_plan", "--provider", "cluster.yaml", "--workers", "2")
     process = start(clone, *runner)
-    wait_for(lambda: all(processes_of(clone, name) for name in NAMES), process)
-    before = {name: processes_of(clone, name) for name in NAMES}
-    (cancelled, _), (_, drained) = sorted(asked("squeue", "-h", "-t", "RUNNING", "-o", "%i %N"))
-    sh(clone, "scancel", cancelled)
-    sh(clone, "scontrol", "update", f"nodename={drained}", "state=drain", "reason=test")
-    out = process.communicate(timeout=300)[0]
+    stopped = {}
+
+    def both_began():
+        """Whether both jobs have begun; the first is stopped until then, so that it does not end before."""
+        for name in NAMES:
+            if name not in stopped and (found := processes_of(clone, name)):
+                os.kill(stopped.setdefault(name, int(found[0])), signal.SIGSTOP)
+        return len(stopped) == len(NAMES)
+
+    try:
+        wait_for(both_began, process)
+        before = {name: processes_of(clone, name) for name in NAMES}
+        (cancelled, _), (_, drained) = sorted(asked("squeue", "-h", "-t", "RUNNING", "-o", "%i %N"))
+        sh(clone, "scancel", cancelled)
+        sh(clone, "scontrol", "update", f"nodename={drained}", "state=drain", "reason=test")
+        wait_for(lambda: (cancelled,) not in asked("squeue", "-h", "-o", "%i"), process)
+    finally:
+        for number in stopped.values():
+            with suppress(ProcessLookupError):  # of the cancelled job
+                os.kill(number, signal.SIGCONT)
+    out = process.communicate(timeout=900)[0]
     assert process.returncode == 0, out
     # The job that was cancelled was run once more, by another process.
     assert any(

@@ -15,7 +15,7 @@ from sparsessp.errors import SparseSSPError
 from sparsessp.support import command_line
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited in vain"
@@ -51,7 +51,7 @@ def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path, shell):
     helper = f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
     helper += f"from pathlib import Path; from test_stages import stage\nstage(Path('.'), {code!r}, {shell}).wait()"
     dvc = subprocess.Popen([sys.executable, "-c", helper], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 30)
+    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
     child = int((tmp_path / "pid").read_text())
     os.kill(child, 0)
     dvc.kill()
@@ -72,12 +72,19 @@ def test_a_stage_whose_dvc_has_already_ended_does_not_start(tmp_path):
 
 
 def test_a_stage_waits_for_the_one_that_still_runs(tmp_path):
-    code = "def run(_):\n    with open('log', 'a') as log:\n        for word in ('begins', 'ends'):\n"
-    code += "            log.write(word + '\\n'); log.flush(); time.sleep(0.5)"
-    both = [stage(tmp_path, code) for _ in range(2)]
-    said = [process.communicate()[0] for process in both]
-    assert (tmp_path / "log").read_text().split() == ["begins", "ends"] * 2
-    assert any("waiting for another process" in text for text in said)
+    log = tmp_path / "log"
+    code = "def run(_):\n    with open('log', 'a') as log:\n        log.write('begins\\n'); log.flush()\n"
+    code += "        until = time.monotonic() + 120\n"
+    code += "        while not Path('go').exists() and time.monotonic() < until:\n            time.sleep(0.02)\n"
+    code += "        log.write('ends\\n')"
+    first = stage(tmp_path, code)
+    wait_for(lambda: log.exists() and log.read_text())
+    second = stage(tmp_path, code)
+    assert "waiting for another process" in second.stdout.readline()
+    assert log.read_text().split() == ["begins"]
+    (tmp_path / "go").touch()
+    assert [process.communicate()[0] for process in (first, second)] == ["", ""]
+    assert log.read_text().split() == ["begins", "ends"] * 2
     assert not list((tmp_path / "artifacts" / "failures").iterdir())
 
 

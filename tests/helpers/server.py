@@ -3,11 +3,10 @@
 import gzip
 import hashlib
 import sys
-import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Self
 
 
@@ -16,7 +15,7 @@ class Conduct:
     """How the server treats one file. Lists hold one item per GET, the first for the next one; None is good conduct."""
 
     drops: list[int | None] = field(default_factory=list)  # close the connection after so many bytes of the body
-    stalls: list[float | None] = field(default_factory=list)  # wait so long before the body, s
+    stalls: list[bool | None] = field(default_factory=list)  # send no body before the whole file is asked for again
     statuses: list[int | None] = field(default_factory=list)  # answer this, without a body
     headers: dict[str, str] = field(default_factory=dict)  # more headers, on every answer
     etags: list[str | None] = field(default_factory=list)  # the file's ETag from now on; None is the true one
@@ -43,6 +42,7 @@ class Server:
     def __init__(self, folder: Path):
         self.folder, self.log = folder, []
         self._conducts: dict[str, Conduct] = {}
+        self.stalled: list[Event] = []
         self._http = _Http(("127.0.0.1", 0), _Handler)
         self._http.owner = self
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -54,12 +54,18 @@ class Server:
         """Bytes of the body of each answer to a GET of this file."""
         return [size for method, asked, _, _, size in self.log if (method, asked) == ("GET", name)]
 
+    def release(self) -> None:
+        """Let the answers go on that stall."""
+        while self.stalled:
+            self.stalled.pop().set()
+
     def __enter__(self) -> Self:
         self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
         return self
 
     def __exit__(self, *_) -> None:
+        self.release()
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()  # waits for the threads of all answers
@@ -91,6 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
         conduct, wanted = owner.conduct(name), self.headers.get("Range")
         entry = [self.command, name, wanted, 0, 0]
         owner.log.append(entry)
+        if body and wanted is None:
+            owner.release()
         status = conduct.statuses.pop(0) if body and conduct.statuses else None
         path = owner.folder / name
         if status is None and not path.is_file():
@@ -136,11 +144,14 @@ class _Handler(BaseHTTPRequestHandler):
             end = min(end, start + drop)
         if body and conduct.breaks is not None:
             end = min(end, start + conduct.breaks)
-        stall = conduct.stalls.pop(0) if body and conduct.stalls else None
+        stalled = Event() if body and conduct.stalls and conduct.stalls.pop(0) else None
+        if stalled:
+            owner.stalled.append(stalled)  # before the head, after which the client may ask again
         entry[3:] = status, end - start if body else 0  # before the head, after which the client may look
         self._head(status, {**headers, **conduct.headers})
         if body:
-            time.sleep(stall or 0)
+            if stalled:
+                stalled.wait(60)  # or a client without patience would wait for ever
             self.wfile.write(content[start:end])
 
     def _head(self, status: int, headers: dict[str, str]) -> None:
