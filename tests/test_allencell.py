@@ -405,9 +405,9 @@ def test_the_paper_plan_matches_the_paper(capsys):
     assert each["tgnet", "3d"] == (78_500, 1) and each["tgnet", "3to2d"] == (3 * 78_500, 1)
     assert each["tgnet", "2d"] == (7 * 78_500, 1) and each["multinet", "3d"] == (78_500, 12)
     assert plan["iterations"] == sum(row["total"] for row in plan["groups"])
-    params = parse_params(composed(["scale=paper", "data=allencell", "ratio=[2,4,8]"]), "composed")
+    params = parse_params(composed(["scale=paper", "data=allencell"]), "composed")
     planned = runs(params, amount(params))
-    assert len(planned) == 123 and planned["equivalents"].sum() / planned["iterations"].sum() < 0.05
+    assert planned["equivalents"].sum() / planned["iterations"].sum() < 0.05
     assert 45e9 < plan["disk"]["prepared volumes"] < 60e9
     assert plan["disk"]["views, r = 2"] * 2 == pytest.approx(plan["disk"]["views, r = 1"])
 

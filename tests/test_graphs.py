@@ -133,8 +133,8 @@ def fields():
 
 def test_a_run_of_replayed_steps_has_the_same_history(tmp_path, fields):
     training = TRAINING.model_copy(update={"validate_every": 3})
-    single = make_run(tmp_path / "a", fields, training).finish()
-    replayed = with_replay(make_run(tmp_path / "b", fields, training)).finish()
+    single, _ = make_run(tmp_path / "a", fields, training).finish()
+    replayed, _ = with_replay(make_run(tmp_path / "b", fields, training)).finish()
     assert len(single) == 2 and list(single["iteration"]) == list(replayed["iteration"])
     for column in ("training_mse", "validation_mse"):
         assert replayed[column].to_list() == pytest.approx(single[column].to_list(), rel=1e-3)
