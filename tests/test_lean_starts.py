@@ -56,6 +56,21 @@ def test_a_training_imports_little_besides_torch():
     assert "torch" in at_start and at_end.isdisjoint({"torch._dynamo", "sympy"})
 
 
+COLLECTION = """
+import gc, sys
+sys.argv[0] = "{}"
+import pipeline.stages
+from pipeline.running import main
+print(gc.isenabled())
+main(lambda _: print(gc.isenabled()), [])
+"""
+
+
+@pytest.mark.parametrize(("start", "imports"), (("-m", "False"), ("-c", "True")))
+def test_garbage_is_collected_in_a_stage_but_not_while_it_is_imported(start, imports):
+    assert sh(ROOT, sys.executable, "-c", COLLECTION.format(start)).stdout.split() == [imports, "True"]
+
+
 def adam_after_some_steps(cls):
     """The weights and the state of an optimiser that was saved and loaded on the way."""
     torch.manual_seed(0)
