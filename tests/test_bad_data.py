@@ -20,6 +20,7 @@ from sparsessp.data.allencell.catalogue import load_catalogue as load_collection
 from sparsessp.data.allencell.images import read_image
 from sparsessp.data.allencell.lists import faults, read_list
 from sparsessp.data.crops import Crops, Patch
+from sparsessp.data.images.opening import open_image
 from sparsessp.data.microscope.catalogue import load_catalogue
 from sparsessp.data.samples import load_samples, make_views, read_manifest, write_table
 from sparsessp.data.splits import split
@@ -355,6 +356,23 @@ def test_any_changed_image_is_read_or_refused_by_name(tmp_path, data):
     tifffile.imwrite(path, voxels, ome=True, photometric="minisblack", metadata={"axes": "CZYX"})
     path.write_bytes(spoil(path.read_bytes(), data))
     survives(lambda path: read_image(path, [0, 1], path.name), path)
+
+
+@pytest.mark.parametrize(("pages", "back"), ((1, 0), (3, 1), (300, 250)))
+def test_pages_in_a_circle_are_refused(tmp_path, pages, back):
+    path = tmp_path / "cell.tiff"
+    tifffile.imwrite(path, np.zeros((pages, 4, 4), np.uint16), photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path) as file:
+        offsets = [page.offset for page in file.pages]
+        tags = len(file.pages[pages - 1].tags)
+    content = bytearray(path.read_bytes())
+    last = offsets[-1] + 2 + 12 * tags  # where the last page names the next
+    assert content[last : last + 4] == bytes(4)
+    content[last : last + 4] = offsets[back].to_bytes(4, "little")
+    path.write_bytes(content)
+    for read in (read_volume, open_image, lambda path: read_image(path, [0], path.name)):
+        with pytest.raises(SparseSSPError, match=r"cell\.tiff.*in a circle"):
+            read(path)
 
 
 @pytest.mark.parametrize("name", ("synthetic", "allencell"))

@@ -1,12 +1,47 @@
 """Pages of TIFF files, found together with their image data, which tifffile reads as zeros where they are missing."""
 
+import struct
 from math import prod
+from pathlib import Path
 
 import tifffile
 
 
 class UnusablePage(Exception):
     """Why a page cannot be used; the message continues "plane 3 of channel 0 ..."."""
+
+
+def open_pages(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF file.
+
+    Raises:
+        tifffile.TiffFileError: It is no TIFF file, or its directories follow each other in a circle, which tifffile
+            would read until no memory is left.
+    """
+    file = tifffile.TiffFile(path)
+    try:
+        _refuse_circle(file)
+    except Exception:
+        file.close()
+        raise
+    return file
+
+
+def _refuse_circle(file: tifffile.TiffFile) -> None:
+    """Follow the directories of a file; raises if one comes twice."""
+    handle, layout = file.filehandle, file.tiff
+    offset, seen = file.pages.first.offset, set()
+    while 0 < offset < handle.size:
+        if offset in seen:
+            raise tifffile.TiffFileError(f"damaged: its pages follow each other in a circle, at byte {offset}")
+        seen.add(offset)
+        try:
+            handle.seek(offset)
+            (tags,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
+            handle.seek(tags * layout.tagsize, 1)
+            (offset,) = struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))
+        except struct.error:
+            return  # cut short, which tifffile notices
 
 
 def find_page(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int) -> tifffile.TiffPage:

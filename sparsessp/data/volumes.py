@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from sparsessp.data.tiff_pages import open_pages
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import atomic_write, raise_system_error
 
@@ -147,7 +148,7 @@ def read_volume(path: Path) -> Volume:
     if not path.is_file():
         raise SparseSSPError(f"{path}: the volume is missing")
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with open_pages(path) as tiff:
             if tiff.ome_metadata is None:
                 raise SparseSSPError(f"{path}: no OME metadata; expected an OME-TIFF with axes CZYX")
             series = tiff.series[0]

@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from sparsessp.data.allencell.recording import Recording, check_axes, check_size, plane_error
-from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block, is_described
+from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block, is_described, open_pages
 from sparsessp.data.voxel_size import Edges, edge_um
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
@@ -21,7 +21,7 @@ _RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 def read_tiff(path: Path, channels: Sequence[int], source: str) -> Recording:
     """Read some channels of a TIFF stack; see `images.read_image`."""
     try:
-        with tifffile.TiffFile(path) as file:
+        with open_pages(path) as file:
             return Recording(_read_voxels(file, channels, source), _edges(file, source))
     except (SparseSSPError, MemoryError):
         raise

@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from sparsessp.data.images.image import Image, chosen_scene, in_um, plane_error
-from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block, is_described
+from sparsessp.data.tiff_pages import UnusablePage, block_bytes, find_page, is_block, is_described, open_pages
 from sparsessp.errors import SparseSSPError
 from sparsessp.support.files import raise_system_error
 
@@ -57,7 +57,7 @@ def open_tiff(path: Path, scene: int | None, axes: str | None) -> Image:
     """
     file = None
     try:
-        file = tifffile.TiffFile(path)
+        file = open_pages(path)
         number = chosen_scene(path, len(file.series), scene)
         series = file.series[number]
         named = _axes(path, file, series, axes)
