@@ -136,6 +136,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the moments and processes (default %(default)s)")
     parser.add_argument("--folder", type=Path, help="keep the clones here, and reuse them")
     options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # as workers have; with more threads, sums and so bytes differ
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sparsessp-chaos-") as temporary:
         tally, faults = compare(options.folder or Path(temporary), options.kills, options.seed)
